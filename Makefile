@@ -1,0 +1,55 @@
+# Two commands matter: `make run` and `make test`. Both set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+
+.PHONY: setup setup-test run test check bench soak lock clean
+
+setup: $(VENV)/.runtime-installed assets
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime-installed: requirements/runtime.txt pyproject.toml | $(VENV)/bin/python
+	$(PIP) -r requirements/runtime.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.test-installed: requirements/test.txt $(VENV)/.runtime-installed
+	$(PIP) -r requirements/test.txt
+	touch $@
+
+setup-test: setup $(VENV)/.test-installed
+
+# The static assets come from npm and are built once; build.sh brings a Node.js of its own where there is none.
+.PHONY: assets
+assets: $(VENV)/.runtime-installed
+	@sh adapters/web/build.sh $(BIN)
+
+run: setup
+	$(BIN)/edutrust run --demo
+
+test: setup-test
+	$(BIN)/python -m pytest
+
+check: setup-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/architecture -q
+
+bench: setup-test
+	$(BIN)/python -m benchmarks.story --json
+
+soak: setup-test
+	$(BIN)/python -m pytest -m soak
+
+lock:
+	for set in runtime test node demo-data; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --exclude-newer 7days requirements/$$set.in -o requirements/$$set.txt || exit 1; done
+
+clean:
+	rm -rf $(VENV) build adapters/web/node_modules adapters/web/static/build var
