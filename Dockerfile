@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # `service`: what `make setup` builds, without a compiler. `chain`: a local EVM node for trials, from npm.
 FROM node:22-bookworm-slim AS chain
-RUN npm install --global --no-fund --no-audit @foundry-rs/anvil@1.4.0
+RUN npm install --global --no-fund --no-audit @foundry-rs/anvil@1.7.1
 ENTRYPOINT ["anvil", "--host", "0.0.0.0", "--state", "/data/chain.json"]
 
 FROM node:22-bookworm-slim AS node

@@ -1,0 +1,60 @@
+"""`edutrust ledger …`: look after the log."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import secrets
+import time
+
+from adapters.commands.keys import kek_sentence
+from adapters.commands.outcome import CommandFailed
+from adapters.commands.settings_of import settings_of
+from adapters.kek import KekRefused
+from adapters.parts import open_parts
+from adapters.settings import Settings
+from crypto.errors import TrustError
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the action; `fsck` ends with 1 where something does not agree."""
+    settings = settings_of(arguments)
+    action = {"fsck": _fsck, "checkpoint": _checkpoint}[arguments.action]
+    try:
+        return asyncio.run(action(settings, as_json=arguments.json))
+    except KekRefused as refused:
+        raise CommandFailed(kek_sentence(refused, settings.kek_file)) from refused
+    except TrustError as refused:
+        raise CommandFailed(f"The ledger cannot be opened: {refused}.") from refused
+
+
+async def _fsck(settings: Settings, *, as_json: bool) -> int:
+    async with open_parts(settings, clock=lambda: int(time.time()), random_bytes=secrets.token_bytes) as parts:
+        report = await parts.ledger.fsck(parts.log_trust)
+    findings = [{"what": finding.what, "where": finding.where, "rule": finding.rule} for finding in report.findings]
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "ok": not findings,
+                    "size": report.size,
+                    "checkpoints": report.checkpoints,
+                    "anchors": report.anchors,
+                    "findings": findings,
+                },
+                ensure_ascii=False,
+            )
+        )
+    else:
+        for finding in findings:
+            print(f"{finding['what']} {finding['where']}: {finding['rule']}")
+        print(f"{report.size} entries re-derived, {len(findings)} findings.")
+    return 1 if findings else 0
+
+
+async def _checkpoint(settings: Settings, *, as_json: bool) -> int:
+    async with open_parts(settings, clock=lambda: int(time.time()), random_bytes=secrets.token_bytes) as parts:
+        note = (await parts.ledger.checkpoint()).decode()
+    print(json.dumps({"checkpoint": note}) if as_json else note, end="" if not as_json else "\n")
+    return 0

@@ -1,0 +1,216 @@
+"""The ledger as the rest of the product calls it: asynchronous, with the blocking work on threads of its own.
+
+One thread writes the log (group commit), one the audit trail, one reads and makes proofs, one talks to the chains. None
+of them ever holds up the event loop or each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from crypto.errors import TrustError
+from crypto.keys import SigningKey
+from ledger.anchor import AnchorDriver, AnchorEvidence
+from ledger.anchoring import AnchorWorker
+from ledger.audit import AuditEvent, AuditLog
+from ledger.checkpoint import Checkpoint, LogIdentity
+from ledger.entry import Entry, Sequenced
+from ledger.errors import LedgerError
+from ledger.fsck import FsckReport, fsck
+from ledger.merkle import HashAlg
+from ledger.pool import GroupCommit
+from ledger.reader import LedgerReader
+from ledger.receipt import LogTrust, Receipt
+from ledger.sequencer import MAX_POOL_ENTRIES, Sequencer
+from ledger.store import AuditHead, AuditStore, Clock, LedgerStore, StoredAnchor, StoredCheckpoint
+
+# Events of one flush of the audit trail.
+MAX_AUDIT_POOL: Final = 1024
+# Receipts made in one turn of the reading thread, so that a bulk download does not keep a single page waiting.
+MAX_RECEIPTS_A_TURN: Final = 512
+
+_LOG: Final = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+class LedgerService:
+    """One log: appends, receipts, anchors, and what the public page shows."""
+
+    def __init__(
+        self,
+        store: LedgerStore,
+        *,
+        identity: LogIdentity,
+        sm2_key: SigningKey,
+        ed25519_key: SigningKey | None,
+        clock: Clock,
+        drivers: Sequence[AnchorDriver],
+    ) -> None:
+        """`drivers` are the places of anchoring; every checkpoint enters the outbox of each."""
+        self._store = store
+        self._identity = identity
+        self._sequencer = Sequencer(
+            store,
+            identity=identity,
+            sm2_key=sm2_key,
+            ed25519_key=ed25519_key,
+            clock=clock,
+            anchor_chains=[driver.chain for driver in drivers],
+        )
+        self._drivers = tuple(drivers)
+        self._reader = LedgerReader(store, identity)
+        # The chains' thread reads proofs through a reader of its own: a reader serves one thread.
+        self._anchors = AnchorWorker(store, LedgerReader(store, identity), identity, clock)
+        self._pool: GroupCommit[Entry, list[Sequenced]] = GroupCommit(
+            self._sequencer.commit, most=MAX_POOL_ENTRIES, name="ledger-write"
+        )
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="ledger-read")
+        self._anchoring = ThreadPoolExecutor(1, thread_name_prefix="ledger-anchor")
+
+    async def start(self) -> Checkpoint:
+        """Check the log against its last signature and begin to take entries. Raises what `Sequencer.open` does."""
+        checkpoint = await self._on(self._reading, self._sequencer.open)
+        self._pool.start()
+        return checkpoint
+
+    async def close(self) -> None:
+        """Finish what was taken, then stop. The store's database is closed by whoever opened it."""
+        await asyncio.to_thread(self._stop)
+
+    def _stop(self) -> None:
+        self._pool.close()
+        self._anchoring.shutdown(wait=True, cancel_futures=True)
+        self._reading.shutdown(wait=True, cancel_futures=True)
+
+    @property
+    def identity(self) -> LogIdentity:
+        """The log's name and public keys."""
+        return self._identity
+
+    async def append(self, bodies: Sequence[tuple[bytes, bytes]]) -> list[int]:
+        """Append (body, 32-byte idempotency key) pairs; return their indices, durable and under a signature.
+
+        More than a pool of them are appended pool by pool: after a failure in between, asking again with the same keys
+        completes the rest. Raises EntryRefused, IdempotencyConflict, ClockWentBack, IntegrityBroken, LedgerUnavailable.
+        """
+        entries = [Entry(body, key) for body, key in bodies]
+        indices: list[int] = []
+        for at in range(0, len(entries), MAX_POOL_ENTRIES):
+            answer: Future[list[Sequenced]] = self._pool.submit(entries[at : at + MAX_POOL_ENTRIES])
+            # Shielded: a caller that went away must not undo its neighbours' pool, and its keys find the entry later.
+            indices += [place.index for place in await asyncio.shield(asyncio.wrap_future(answer))]
+        return indices
+
+    async def receipt(self, index: int) -> Receipt:
+        """Return the receipt of one entry. Raises EntryUnknown."""
+        return await self._on(self._reading, lambda: self._reader.receipt(index))
+
+    async def receipts(self, indices: Sequence[int]) -> list[Receipt]:
+        """Return receipts in the order asked for. Raises EntryUnknown."""
+        made: list[Receipt] = []
+        for at in range(0, len(indices), MAX_RECEIPTS_A_TURN):
+            made += await self._on(self._reading, _bound(self._reader.receipts, indices[at : at + MAX_RECEIPTS_A_TURN]))
+        return made
+
+    async def checkpoint(self) -> bytes:
+        """Return the newest checkpoint's note."""
+        return (await self._on(self._reading, self._reader.head)).note
+
+    async def checkpoint_at(self, size: int) -> bytes:
+        """Return the note of the checkpoint of exactly this size. Raises EntryUnknown."""
+        return (await self._on(self._reading, lambda: self._reader.checkpoint(size))).note
+
+    async def checkpoints(self, limit: int, below: int | None = None) -> Sequence[StoredCheckpoint]:
+        """Return the newest checkpoints, of sizes smaller than `below` where it is given."""
+        return await self._on(self._reading, lambda: self._reader.checkpoints(limit, below))
+
+    async def anchors(self, limit: int, below: int | None = None) -> Sequence[StoredAnchor]:
+        """Return the newest anchors, of sizes smaller than `below` where it is given."""
+        return await self._on(self._reading, lambda: self._reader.anchors(limit, below))
+
+    async def entry(self, index: int) -> bytes:
+        """Return the bytes of one entry. Raises EntryUnknown."""
+        return (await self._on(self._reading, lambda: self._reader.entry(index))).body
+
+    async def inclusion(self, alg: HashAlg, index: int, size: int) -> tuple[bytes, ...]:
+        """Return an inclusion proof. Raises ProofRefused, IntegrityBroken."""
+        return await self._on(self._reading, lambda: self._reader.inclusion(alg, index, size))
+
+    async def consistency(self, alg: HashAlg, old: int, new: int) -> tuple[bytes, ...]:
+        """Return a consistency proof. Raises ProofRefused, IntegrityBroken."""
+        return await self._on(self._reading, lambda: self._reader.consistency(alg, old, new))
+
+    async def request_anchor(self) -> None:
+        """Ask for the newest checkpoint to be anchored now rather than at the worker's next round; does not wait."""
+        for driver in self._drivers:
+            self._anchoring.submit(self._step_quietly, driver)
+
+    async def anchor_now(self) -> list[AnchorEvidence]:
+        """Anchor the newest waiting checkpoint on every chain and wait for it; the worker's round.
+
+        A chain that refuses does not keep the others waiting: what it said is logged and its job stays in the outbox.
+        """
+        steps = [self._on(self._anchoring, _bound(self._step_quietly, driver)) for driver in self._drivers]
+        return [evidence for evidence in await asyncio.gather(*steps) if evidence is not None]
+
+    async def fsck(self, trust: LogTrust) -> FsckReport:
+        """Re-derive the whole log."""
+        return await self._on(self._reading, lambda: fsck(self._store, trust))
+
+    def _step_quietly(self, driver: AnchorDriver) -> AnchorEvidence | None:
+        try:
+            return self._anchors.step(driver)
+        except TrustError as error:
+            _LOG.warning("anchor on %s refused: %s", driver.chain, error)
+            return None
+
+    async def _on(self, pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+class AuditService:
+    """The audit trail for asynchronous callers: one call, durable when it returns."""
+
+    def __init__(self, store: AuditStore) -> None:
+        self._log = AuditLog(store)
+        self._pool: GroupCommit[AuditEvent, AuditHead] = GroupCommit(
+            self._commit, most=MAX_AUDIT_POOL, name="audit-write"
+        )
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="audit-read")
+
+    def start(self) -> None:
+        """Begin to take events."""
+        self._pool.start()
+
+    async def close(self) -> None:
+        """Finish what was taken, then stop."""
+        await asyncio.to_thread(self._pool.close)
+        self._reading.shutdown(wait=True, cancel_futures=True)
+
+    async def record(self, event: AuditEvent) -> None:
+        """Chain the event. Raises LedgerUnavailable; then the act must not go on unrecorded."""
+        await asyncio.shield(asyncio.wrap_future(self._pool.submit([event])))
+
+    async def latest(self, limit: int, below: int | None = None) -> list[tuple[int, AuditEvent]]:
+        """Return events with their places, newest first."""
+        return await asyncio.get_running_loop().run_in_executor(self._reading, lambda: self._log.latest(limit, below))
+
+    async def head(self) -> AuditHead:
+        """Return the end of the chain."""
+        return await asyncio.get_running_loop().run_in_executor(self._reading, self._log.head)
+
+    def _commit(self, requests: Sequence[Sequence[AuditEvent]]) -> list[AuditHead | LedgerError]:
+        head = self._log.record_many(event for request in requests for event in request)
+        return [head for _ in requests]
+
+
+Argument = TypeVar("Argument")
+
+
+def _bound(function: Callable[[Argument], Result], argument: Argument) -> Callable[[], Result]:
+    return lambda: function(argument)

@@ -1,0 +1,190 @@
+"""The stores and keys of one deployment, opened in order and closed in the opposite one.
+
+`open_parts` is the lower half of the composition root: it knows which database, key and service each room is given, and
+nothing of HTTP. The commands that need no pages (seeding, `ledger fsck`) stop here; `app.py` builds the pages on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Final
+
+from adapters.chain.configured import configured_evm
+from adapters.chain.file import FileAnchor
+from adapters.kek import read_kek
+from adapters.ledger_service import AuditService, LedgerService
+from adapters.operator_keys import OperatorKeys
+from adapters.passwords import PasswordPool
+from adapters.settings import Settings
+from adapters.sql.database import Database
+from adapters.sql.engine import open_database
+from adapters.sql.idp_access import SqlAccessStore
+from adapters.sql.idp_authority import SqlAuthorityStore
+from adapters.sql.idp_keys import SqlKeyStore
+from adapters.sql.idp_registry import SqlRegistryStore
+from adapters.sql.idp_transient import SqlTransientStore
+from adapters.sql.keyring import DataKeys, open_keyring
+from adapters.sql.ledger_audit import SqlAuditStore
+from adapters.sql.ledger_engine import LedgerDatabase
+from adapters.sql.ledger_postgres import PostgresLedgerDatabase
+from adapters.sql.ledger_sqlite import SqliteLedgerDatabase
+from adapters.sql.ledger_store import SqlLedgerStore
+from crypto.errors import TrustError
+from crypto.keys import SigningKey
+from crypto.keystore import KeyStore
+from crypto.sealed import BlindIndex, ColumnSealer
+from crypto.selftest import run_selftests
+from crypto.sm2 import Sm2Backend, select_backend
+from crypto.suites import Alg, Purpose
+from idp.keys import StoredIdpKeys, open_idp_keys
+from ledger.anchor import AnchorDriver
+from ledger.checkpoint import LogIdentity
+from ledger.receipt import LogTrust
+
+Clock = Callable[[], int]
+RandomBytes = Callable[[int], bytes]
+
+# gmssl is pure Python and not constant in time: it never holds a private key of a running service.
+SM2_BACKENDS: Final = ("libcrypto",)
+
+
+class SelfTestFailed(TrustError):
+    """A known answer did not come out; the service must not serve. `field` names the self-test."""
+
+    code: ClassVar[str] = "selftest.failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything below the pages. The idp database also holds the keyring and the operator's keys."""
+
+    settings: Settings
+    clock: Clock
+    random_bytes: RandomBytes
+    backend: Sm2Backend
+    keyring: dict[str, DataKeys]
+    column_sealer: ColumnSealer
+    idp_database: Database
+    credentials_database: Database
+    registry: SqlRegistryStore
+    authority: SqlAuthorityStore
+    access: SqlAccessStore
+    transient: SqlTransientStore
+    keystore: KeyStore
+    idp_keys: StoredIdpKeys
+    passwords: PasswordPool
+    ledger: LedgerService
+    audit: AuditService
+    log_trust: LogTrust
+
+
+def checked_backend() -> Sm2Backend:
+    """Return the SM2 backend after its known-answer tests. Raises `SelfTestFailed`, `NoSm2Backend`."""
+    backend = select_backend(SM2_BACKENDS)
+    for result in run_selftests(backend):
+        if not result.ok:
+            raise SelfTestFailed(field=result.name, rule="known_answer")
+    return backend
+
+
+@asynccontextmanager
+async def open_parts(
+    settings: Settings,
+    *,
+    clock: Clock,
+    random_bytes: RandomBytes,
+    more_anchors: Callable[[SigningKey], Sequence[AnchorDriver]] | None = None,
+) -> AsyncIterator[Parts]:
+    """Open everything below the pages; close it all, whatever happens, at the end.
+
+    `more_anchors`, given the witness key, adds places of anchoring beside the file and the configured chain. Raises `KekRefused`, `KeyringRefused`, `SelfTestFailed`,
+    `StoreUnavailable`, and what the ledger raises when its signed head and its rows disagree.
+    """
+    backend = checked_backend()
+    kek = read_kek(settings.kek_file)
+    kek_sealer = ColumnSealer(kek.by_kid, kek.active, random_bytes)
+    async with AsyncExitStack() as stack:
+        idp_database = await open_database(settings.database_url, "idp")
+        stack.push_async_callback(idp_database.close)
+        credentials_database = await open_database(settings.database_url, "credentials")
+        stack.push_async_callback(credentials_database.close)
+        keyring = await open_keyring(idp_database, kek_sealer, now=clock(), random_bytes=random_bytes)
+        sealer = ColumnSealer(keyring["column"].by_kid, keyring["column"].active, random_bytes)
+        keystore = SqlKeyStore(idp_database)
+        operator = OperatorKeys(keystore, sealer=sealer, backend=backend)
+        passwords = PasswordPool()
+        stack.callback(passwords.close)
+        ledger, audit, log_trust = await _open_ledger(stack, settings, operator, clock, more_anchors)
+        yield Parts(
+            settings=settings,
+            clock=clock,
+            random_bytes=random_bytes,
+            backend=backend,
+            keyring=keyring,
+            column_sealer=sealer,
+            idp_database=idp_database,
+            credentials_database=credentials_database,
+            registry=SqlRegistryStore(
+                idp_database,
+                sealer=sealer,
+                index=BlindIndex(keyring["blind-index"].current),
+                random_bytes=random_bytes,
+                region=settings.region,
+            ),
+            authority=SqlAuthorityStore(idp_database, region=settings.region, random_bytes=random_bytes),
+            access=SqlAccessStore(idp_database, region=settings.region),
+            transient=SqlTransientStore(idp_database, clock=clock, random_bytes=random_bytes),
+            keystore=keystore,
+            idp_keys=await open_idp_keys(keystore, sealer=sealer, backend=backend, clock=clock),
+            passwords=passwords,
+            ledger=ledger,
+            audit=audit,
+            log_trust=log_trust,
+        )
+
+
+def _ledger_database(settings: Settings) -> LedgerDatabase:
+    if settings.embedded:
+        return SqliteLedgerDatabase(Path(settings.database_url.removeprefix("sqlite:///")) / "ledger.sqlite3")
+    return PostgresLedgerDatabase(settings.database_url, schema="ledger")
+
+
+async def _open_ledger(
+    stack: AsyncExitStack,
+    settings: Settings,
+    operator: OperatorKeys,
+    clock: Clock,
+    more_anchors: Callable[[SigningKey], Sequence[AnchorDriver]] | None,
+) -> tuple[LedgerService, AuditService, LogTrust]:
+    now = clock()
+    owner = f"log:{settings.log_origin}"
+    _, sm2_key = await operator.ensure(owner, Purpose.CHECKPOINT, Alg.SGD_SM3_SM2, now=now)
+    _, ed25519_key = await operator.ensure(owner, Purpose.CHECKPOINT, Alg.EDDSA, now=now)
+    _, witness = await operator.ensure(f"witness:{settings.log_origin}", Purpose.ANCHOR, Alg.SGD_SM3_SM2, now=now)
+    identity = LogIdentity(settings.log_origin, sm2_key.public, ed25519_key.public)
+    drivers: list[AnchorDriver] = [FileAnchor(settings.data_dir / "anchors", witness=witness, clock=clock)]
+    configured = configured_evm(settings, witness)
+    if configured is not None:
+        drivers.append(configured)
+    if more_anchors is not None:
+        drivers.extend(more_anchors(witness))
+    database = _ledger_database(settings)
+    stack.callback(database.close)
+    ledger = LedgerService(
+        SqlLedgerStore(database, settings.log_origin),
+        identity=identity,
+        sm2_key=sm2_key,
+        ed25519_key=ed25519_key,
+        clock=clock,
+        drivers=drivers,
+    )
+    await ledger.start()
+    stack.push_async_callback(ledger.close)
+    audit = AuditService(SqlAuditStore(database, f"{settings.log_origin}/audit"))
+    audit.start()
+    stack.push_async_callback(audit.close)
+    trust = LogTrust({settings.log_origin: identity}, {witness.kid: witness.public})
+    return ledger, audit, trust

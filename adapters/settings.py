@@ -1,0 +1,287 @@
+"""The settings of one service: read once, checked all together, frozen.
+
+A TOML file and `EDUTRUST_…` variables (which win) name the same settings. Every mistake found is reported at once, each
+naming the setting and the rule, so that an operator mends a file in one go. Nothing else in the product reads the
+environment.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
+
+from crypto.errors import TrustError
+
+ENVIRONMENT_PREFIX: Final = "EDUTRUST_"
+LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+# The province a demo or a first trial stands for where none is named (GB/T 2260; the demo province is 500000).
+DEFAULT_REGION: Final = "500000"
+_ALLOWED_HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}")
+_CHAIN: Final = re.compile(r"0x[0-9a-fA-F]{40}")
+
+
+class SettingsRefused(TrustError):
+    """Settings that cannot be used. `problems` lists each with its setting, its rule and a sentence."""
+
+    code: ClassVar[str] = "settings.refused"
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(field=problems[0].setting, rule=problems[0].rule)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(f"{problem.setting}: {problem.sentence}" for problem in self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake: the setting, the rule it breaks, and a sentence for the operator."""
+
+    setting: str
+    rule: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator chooses.
+
+    `issuer` is the public address without a final slash; platforms, cookies and log are named by it, so it never changes.
+    `database_url` is `sqlite:///<folder>` or `postgresql://…`. `outbound_allowed` lists `host:port` pairs on private
+    networks that may be fetched; nothing else there ever is. `trusted_proxies` are networks whose X-Forwarded-* headers
+    are believed. `region` is the six-digit division this deployment serves.
+    """
+
+    issuer: str
+    host: str
+    port: int
+    data_dir: Path
+    database_url: str
+    kek_file: Path
+    region: str
+    region_name_zh: str
+    region_name_en: str
+    log_origin: str
+    outbound_allowed: tuple[str, ...]
+    trusted_proxies: tuple[str, ...]
+    tls_cert: Path | None
+    tls_key: Path | None
+    second_factor_for_all: bool
+    filing_number: str | None
+    police_filing_number: str | None
+    evm_rpc_url: str | None
+    evm_contract: str | None
+    evm_chain_id: int | None
+    evm_key_file: Path | None
+    evm_confirmations: int
+    log_level: str
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the databases are files of this machine."""
+        return self.database_url.startswith("sqlite:///")
+
+
+class _Reader:
+    """Reads values by name and remembers every problem."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self._given = given
+        self.problems: list[Problem] = []
+
+    def refuse(self, setting: str, rule: str, sentence: str) -> None:
+        self.problems.append(Problem(setting, rule, sentence))
+
+    def text(self, setting: str, default: str) -> str:
+        value = self._given.get(setting, default)
+        if not isinstance(value, str):
+            self.refuse(setting, "text", "must be text in quotation marks.")
+            return default
+        return value
+
+    def optional_text(self, setting: str) -> str | None:
+        return self.text(setting, "") or None
+
+    def optional_path(self, setting: str) -> Path | None:
+        text = self.text(setting, "")
+        return Path(text) if text else None
+
+    def number(self, setting: str, default: int, *, least: int, most: int) -> int:
+        value = self._given.get(setting, default)
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+            value = int(value)
+        if type(value) is not int or not least <= value <= most:
+            self.refuse(setting, "range", f"must be a whole number from {least} to {most}.")
+            return default
+        return value
+
+    def flag(self, setting: str, *, default: bool) -> bool:
+        value = self._given.get(setting, default)
+        if isinstance(value, str):
+            value = {"true": True, "false": False}.get(value.lower(), value)
+        if not isinstance(value, bool):
+            self.refuse(setting, "flag", "must be true or false.")
+            return default
+        return value
+
+    def texts(self, setting: str) -> tuple[str, ...]:
+        value = self._given.get(setting, [])
+        if isinstance(value, str):
+            value = [part for part in (one.strip() for one in value.split(",")) if part]
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            self.refuse(setting, "list", "must be a list of texts.")
+            return ()
+        return tuple(value)
+
+
+def read_settings(file: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
+    """Return the settings of a file, then the environment, then the command line. Raises `SettingsRefused`."""
+    given: dict[str, Any] = {}
+    if file is not None:
+        given |= _read_file(file)
+    for name, value in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX):
+            given[name.removeprefix(ENVIRONMENT_PREFIX).lower()] = value
+    given |= {name: value for name, value in overrides.items() if value is not None}
+    return check_settings(given)
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError):
+        problem = Problem("config", "readable", f"the settings file {file} cannot be read.")
+    except tomllib.TOMLDecodeError as error:
+        problem = Problem("config", "toml", f"the settings file {file} is not TOML: {error}.")
+    raise SettingsRefused((problem,))
+
+
+def check_settings(given: Mapping[str, Any]) -> Settings:
+    """Check everything at once. Raises `SettingsRefused` with every problem found."""
+    read = _Reader(given)
+    known = {field.name for field in fields(Settings)}
+    for name in sorted(given.keys() - known):
+        read.refuse(name, "known", "is not a setting of this version.")
+    host = read.text("host", "127.0.0.1")
+    port = read.number("port", 8080, least=1, most=65535)
+    data_dir = Path(read.text("data_dir", "var"))
+    issuer = read.text("issuer", f"http://{_host_in_url(host)}:{port}")
+    settings = Settings(
+        issuer=issuer,
+        host=host,
+        port=port,
+        data_dir=data_dir,
+        database_url=read.text("database_url", f"sqlite:///{data_dir}"),
+        kek_file=Path(read.text("kek_file", str(data_dir / "kek"))),
+        region=read.text("region", DEFAULT_REGION),
+        region_name_zh=read.text("region_name_zh", "演示省教育厅"),
+        region_name_en=read.text("region_name_en", "Demonstration Province Department of Education"),
+        log_origin=read.text("log_origin", _origin_of(issuer)),
+        outbound_allowed=read.texts("outbound_allowed"),
+        trusted_proxies=read.texts("trusted_proxies"),
+        tls_cert=read.optional_path("tls_cert"),
+        tls_key=read.optional_path("tls_key"),
+        second_factor_for_all=read.flag("second_factor_for_all", default=True),
+        filing_number=read.optional_text("filing_number"),
+        police_filing_number=read.optional_text("police_filing_number"),
+        evm_rpc_url=read.optional_text("evm_rpc_url"),
+        evm_contract=read.optional_text("evm_contract"),
+        evm_chain_id=read.number("evm_chain_id", 0, least=0, most=2**31) or None,
+        evm_key_file=read.optional_path("evm_key_file"),
+        evm_confirmations=read.number("evm_confirmations", 12, least=0, most=1000),
+        log_level=read.text("log_level", "warning"),
+    )
+    for check in _CHECKS:
+        check(settings, read)
+    if read.problems:
+        raise SettingsRefused(tuple(read.problems))
+    return settings
+
+
+def _host_in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _origin_of(issuer: str) -> str:
+    parts = urlsplit(issuer)
+    return f"{parts.netloc}{parts.path}/log" if parts.netloc else "log"
+
+
+def _check_issuer(settings: Settings, read: _Reader) -> None:
+    try:
+        parts = urlsplit(settings.issuer)
+        name, _ = parts.hostname, parts.port
+    except ValueError:
+        read.refuse("issuer", "url", "is not an address such as https://id.example.edu.cn.")
+        return
+    if parts.scheme not in {"http", "https"} or not name or parts.username is not None:
+        read.refuse("issuer", "url", "is not an address such as https://id.example.edu.cn.")
+    elif parts.scheme == "http" and name not in LOOPBACK_NAMES:
+        read.refuse("issuer", "https", "must begin with https:// unless it is this machine's loopback address.")
+    if parts.query or parts.fragment or settings.issuer.endswith("/"):
+        read.refuse("issuer", "exact", "must have no query, no fragment and no final slash (OIDC Discovery §3).")
+
+
+def _check_database(settings: Settings, read: _Reader) -> None:
+    if not settings.database_url.startswith(("sqlite:///", "postgresql://")):
+        read.refuse("database_url", "scheme", "must begin with sqlite:/// or postgresql://.")
+    if settings.embedded and Path(settings.database_url.removeprefix("sqlite:///")) != settings.data_dir:
+        read.refuse("database_url", "data_dir", "names another folder than data_dir.")
+
+
+def _check_region(settings: Settings, read: _Reader) -> None:
+    if not re.fullmatch(r"[0-9]{6}", settings.region):
+        read.refuse("region", "digits", "must be the six digits of a division of GB/T 2260.")
+    if not re.fullmatch(r"[^\s+]{1,128}", settings.log_origin):
+        read.refuse("log_origin", "form", "must be 1 to 128 characters without spaces or plus signs.")
+
+
+def _check_networks(settings: Settings, read: _Reader) -> None:
+    for pair in settings.outbound_allowed:
+        if not _ALLOWED_HOST.fullmatch(pair):
+            read.refuse("outbound_allowed", "host_port", "must list pairs such as 10.0.0.5:8443.")
+    for network in settings.trusted_proxies:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            read.refuse("trusted_proxies", "network", "must list addresses or networks such as 10.0.0.0/8.")
+
+
+def _check_tls(settings: Settings, read: _Reader) -> None:
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        read.refuse("tls_cert", "pair", "and tls_key must be given together.")
+    for setting, path in (("tls_cert", settings.tls_cert), ("tls_key", settings.tls_key)):
+        if path is not None and not path.is_file():
+            read.refuse(setting, "file", "names no file.")
+
+
+def _check_chain(settings: Settings, read: _Reader) -> None:
+    given = (settings.evm_rpc_url, settings.evm_contract, settings.evm_chain_id, settings.evm_key_file)
+    if any(value is not None for value in given) and not all(value is not None for value in given):
+        read.refuse("evm_rpc_url", "together", "needs evm_contract, evm_chain_id and evm_key_file beside it.")
+    if settings.evm_contract is not None and not _CHAIN.fullmatch(settings.evm_contract):
+        read.refuse("evm_contract", "address", "must be 0x and forty hexadecimal digits.")
+    if settings.evm_key_file is not None and not settings.evm_key_file.is_file():
+        read.refuse("evm_key_file", "file", "names no file.")
+
+
+def _check_level(settings: Settings, read: _Reader) -> None:
+    if settings.log_level not in {"debug", "info", "warning", "error"}:
+        read.refuse("log_level", "level", "must be debug, info, warning or error.")
+
+
+_CHECKS: Final[tuple[Callable[[Settings, _Reader], None], ...]] = (
+    _check_issuer,
+    _check_database,
+    _check_region,
+    _check_networks,
+    _check_tls,
+    _check_chain,
+    _check_level,
+)

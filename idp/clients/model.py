@@ -1,0 +1,98 @@
+"""A client as registered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from crypto.suites import Alg
+from idp.model import Acr
+
+
+class ClientState(StrEnum):
+    """A disabled client is refused at every endpoint, whatever it holds."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+class TokenEndpointAuth(StrEnum):
+    """Client authentication methods (OpenID Connect Core §9)."""
+
+    BASIC = "client_secret_basic"
+    POST = "client_secret_post"
+    NONE = "none"
+
+
+class GrantType(StrEnum):
+    """Grants a client may be registered for."""
+
+    AUTHORIZATION_CODE = "authorization_code"
+    REFRESH_TOKEN = "refresh_token"
+
+
+class AccessTokenFormat(StrEnum):
+    """Opaque by default; `jwt` is RFC 9068."""
+
+    OPAQUE = "opaque"
+    JWT = "jwt"
+
+
+class SubjectType(StrEnum):
+    """OpenID Connect Core §8."""
+
+    PAIRWISE = "pairwise"
+    PUBLIC = "public"
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """What the platform's operator filed, shown to the person on the consent page. Empty text = not filed."""
+
+    operator: str
+    icp_number: str
+    protection_record: str
+    protection_level: str
+    app_filing_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A registered platform. URIs are compared as whole strings; scopes keep the order of registration."""
+
+    client_id: str
+    name_zh: str
+    name_en: str
+    state: ClientState
+    redirect_uris: tuple[str, ...]
+    post_logout_redirect_uris: tuple[str, ...]
+    backchannel_logout_uri: str | None
+    sector_identifier: str
+    subject_type: SubjectType
+    id_token_signed_response_alg: Alg
+    token_endpoint_auth_method: TokenEndpointAuth
+    secret_hash: bytes | None
+    jwks: tuple[Mapping[str, str], ...]
+    grant_types: frozenset[GrantType]
+    require_pkce: bool
+    access_token_format: AccessTokenFormat
+    scopes_required: tuple[str, ...]
+    scopes_optional: tuple[str, ...]
+    acr_minimum: Acr
+    home_uri: str | None
+    filing: Filing
+
+    @property
+    def public(self) -> bool:
+        """Whether the client cannot keep a secret."""
+        return self.token_endpoint_auth_method is TokenEndpointAuth.NONE
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """Every scope the client may ask for."""
+        return frozenset(self.scopes_required + self.scopes_optional)
+
+    def name(self, locale: str) -> str:
+        """The name in the reader's language."""
+        return self.name_zh if locale.startswith("zh") else self.name_en

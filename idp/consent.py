@@ -1,0 +1,63 @@
+"""Consent: per person, client and scope; remembered, and withdrawn as easily as given.
+
+A scope the registration calls required comes with the platform or not at all; an optional one is asked for unticked. A
+scope once offered and left unticked is not asked for again unless the platform says `prompt=consent`. No grant type, no
+first party and no empty scope passes without it (CVE-2026-79652).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from idp.clients.model import Client
+from idp.model import Clock
+from idp.scopes import in_order
+from idp.store import Consent, ConsentStore
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentQuestion:
+    """What to ask: scopes that come with the platform, and scopes the person may add."""
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+
+
+class Consents:
+    """Asks, remembers, withdraws."""
+
+    def __init__(self, store: ConsentStore, *, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def granted_or_question(
+        self, person: str, client: Client, requested: tuple[str, ...], *, again: bool
+    ) -> tuple[str, ...] | ConsentQuestion:
+        """Return the scopes the person has allowed of those requested, or the question that must be asked first."""
+        consent = await self._store.consent(person, client.client_id)
+        required = in_order(set(requested) & set(client.scopes_required))
+        granted = set() if consent is None else set(consent.granted)
+        offered = set() if consent is None else set(consent.offered)
+        if again or not granted.issuperset(required) or not offered.issuperset(requested):
+            return ConsentQuestion(required, in_order(set(requested) - set(required)))
+        return in_order(granted & set(requested))
+
+    async def remember(self, person: str, client: Client, question: ConsentQuestion, ticked: frozenset[str]) -> None:
+        """Keep the answer: required scopes and the ticked ones of the optional. Scopes of earlier consents stay."""
+        earlier = await self._store.consent(person, client.client_id)
+        granted = set(question.required) | (ticked & set(question.optional))
+        offered = set(question.required) | set(question.optional)
+        if earlier is not None:
+            granted |= set(earlier.granted) - offered
+            offered |= set(earlier.offered)
+        await self._store.remember_consent(
+            Consent(person, client.client_id, in_order(granted), in_order(offered), self._clock())
+        )
+
+    async def of(self, person: str) -> tuple[Consent, ...]:
+        """List what a person allows, newest first."""
+        return await self._store.consents_of(person)
+
+    async def withdraw(self, person: str, client_id: str) -> bool:
+        """Withdraw; every token of this person at this client is dead when this returns."""
+        return await self._store.withdraw_consent(person, client_id, self._clock())

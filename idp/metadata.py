@@ -1,0 +1,108 @@
+"""Discovery and key sets, rendered once as bytes (OpenID Connect Discovery §3, RFC 8414 §2, RFC 7517).
+
+Everything said here is true of this server: a value is listed when the code answers it, and absent otherwise. The issuer
+comes from settings; no header of a request changes a byte (Canaille's `get_issuer` is the warning).
+"""
+
+from __future__ import annotations
+
+import json
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from crypto.keys import jwks_document
+from crypto.suites import Alg
+from idp.authorize.checks import PROMPTS
+from idp.clients.model import GrantType, SubjectType, TokenEndpointAuth
+from idp.keys import INTEROP_ALGORITHMS, NATIONAL_ALGORITHMS, IdpKeys
+from idp.model import Acr
+from idp.scopes import CLAIMS_OF_SCOPE
+
+CACHE_SECONDS = 300
+"""A pending key is published for longer than this before it signs, so a cached set always knows it."""
+
+
+class Metadata:
+    """Handlers of the well-known documents."""
+
+    def __init__(self, issuer: str, keys: IdpKeys) -> None:
+        self._keys = keys
+        self._configuration = _dump(configuration(issuer))
+        self._sets: dict[tuple[Alg, ...], tuple[int, bytes]] = {}
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route("/.well-known/openid-configuration", self.discovery, methods=["GET"]),
+            Route("/.well-known/oauth-authorization-server", self.discovery, methods=["GET"]),
+            Route("/jwks", self.jwks, methods=["GET"]),
+            Route("/jwks/national", self.national_jwks, methods=["GET"]),
+        ]
+
+    async def discovery(self, request: Request) -> Response:
+        """Answer with the configuration."""
+        return _public(self._configuration)
+
+    async def jwks(self, request: Request) -> Response:
+        """Answer with the interoperable keys."""
+        return _public(self._key_set(INTEROP_ALGORITHMS))
+
+    async def national_jwks(self, request: Request) -> Response:
+        """Answer with the SM2 keys, for clients of the national profile."""
+        return _public(self._key_set(NATIONAL_ALGORITHMS))
+
+    def _key_set(self, algorithms: tuple[Alg, ...]) -> bytes:
+        revision, rendered = self._sets.get(algorithms, (-1, b""))
+        if revision != self._keys.revision:
+            revision = self._keys.revision
+            rendered = _dump(jwks_document(key for alg in algorithms for key in self._keys.published(alg)))
+            self._sets[algorithms] = (revision, rendered)
+        return rendered
+
+
+def configuration(issuer: str) -> dict[str, object]:
+    """Return the discovery document of an issuer."""
+    claims = dict.fromkeys(
+        ("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash")
+        + tuple(claim for listed in CLAIMS_OF_SCOPE.values() for claim in listed)
+    )
+    algorithms = [alg.value for alg in INTEROP_ALGORITHMS + NATIONAL_ALGORITHMS]
+    return {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/authorize",
+        "token_endpoint": f"{issuer}/token",
+        "userinfo_endpoint": f"{issuer}/userinfo",
+        "end_session_endpoint": f"{issuer}/end-session",
+        "jwks_uri": f"{issuer}/jwks",
+        "national_jwks_uri": f"{issuer}/jwks/national",
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": [grant.value for grant in GrantType],
+        "subject_types_supported": [kind.value for kind in SubjectType],
+        "scopes_supported": list(CLAIMS_OF_SCOPE),
+        "claims_supported": list(claims),
+        "claim_types_supported": ["normal"],
+        "acr_values_supported": [acr.value for acr in Acr],
+        "prompt_values_supported": sorted(PROMPTS),
+        "ui_locales_supported": ["zh-CN", "en"],
+        "id_token_signing_alg_values_supported": algorithms,
+        "token_endpoint_auth_methods_supported": [method.value for method in TokenEndpointAuth],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
+        "claims_parameter_supported": False,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,  # OpenID Connect Discovery §3: true when absent, so it is said
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
+    }
+
+
+def _dump(document: object) -> bytes:
+    return json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode()
+
+
+def _public(body: bytes) -> Response:
+    headers = {"Cache-Control": f"public, max-age={CACHE_SECONDS}", "Access-Control-Allow-Origin": "*"}
+    return Response(body, media_type="application/json", headers=headers)

@@ -1,0 +1,185 @@
+"""The contract of the register's store.
+
+Every method is one transaction: it happens whole or not at all, and what it returns is committed and durable. Two calls
+at once end as if one had come after the other. `now` is the caller's clock in seconds since the epoch. Adapters are held
+to this text by one conformance suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Protocol
+
+from idp.registry.division import Division, DivisionTable
+from idp.registry.id_number import IdNumber
+from idp.registry.model import (
+    AccountStatus,
+    Affiliation,
+    AffiliationKind,
+    Conflict,
+    Enrolment,
+    EnrolmentRequest,
+    ImportReport,
+    Person,
+    ProofingLevel,
+    RefusedRow,
+    School,
+    SchoolName,
+    SchoolRow,
+    Source,
+)
+from idp.registry.person_number import PersonNumber
+from idp.registry.school_code import SchoolCode
+
+MAX_PAGE = 500
+"""Records one listing returns at most; the callers page on with `after`."""
+
+
+class RegistryStore(Protocol):
+    """Schools, people and affiliations."""
+
+    # Divisions
+
+    async def load_divisions(self, divisions: Iterable[Division], *, revision: str) -> int:
+        """Replace the table of divisions by this revision; return how many there are."""
+        ...
+
+    async def divisions(self) -> DivisionTable:
+        """Return the loaded table; an empty one with revision "" before the first load."""
+        ...
+
+    # Schools
+
+    async def import_schools(self, rows: Iterable[SchoolRow | RefusedRow], *, source: Source, now: int) -> ImportReport:
+        """Add or update schools by code; the good rows are stored, the refused ones reported in the order of the rows.
+
+        A re-import is an update: same facts count as unchanged, a changed name is kept in the history. Refused rows of
+        the input pass through; added to them are a code twice in one import (`duplicate`), a closed code
+        (`code_closed`: never reused), a unified social credit code another school holds (`uscc_taken`), a change stated
+        by a source that ranks below the recorded one (`source_outranked`).
+        """
+        ...
+
+    async def close_school(self, code: SchoolCode, *, on: date, successor: SchoolCode | None, now: int) -> School:
+        """Close a school (撤销, or 合并 with a successor). Its people and credentials stay; its code is void for good.
+
+        Raises `SchoolUnknown`; `SchoolRefused`: already_closed, successor (unknown, closed, or itself).
+        """
+        ...
+
+    async def restore_school(self, code: SchoolCode, *, now: int) -> School:
+        """Give a restored school its own old code back. Raises `SchoolUnknown`, `SchoolRefused(rule="not_closed")`."""
+        ...
+
+    async def school(self, code: SchoolCode) -> School:
+        """Return the school, open or closed. Raises `SchoolUnknown`."""
+        ...
+
+    async def find_schools(self, *, region: str, after: SchoolCode | None, limit: int) -> tuple[School, ...]:
+        """Return schools of a province (six digits) by ascending code, past `after`, at most `limit` ≤ MAX_PAGE."""
+        ...
+
+    async def school_names(self, code: SchoolCode) -> tuple[SchoolName, ...]:
+        """Return every name the school has borne, oldest first; empty for an unknown code."""
+        ...
+
+    async def count_schools(self) -> int:
+        """Return how many schools are registered, closed ones included."""
+        ...
+
+    # People
+
+    async def enrol_person(self, request: EnrolmentRequest, *, now: int) -> Enrolment:
+        """Register a person, or recognise one, and give them the affiliation asked for.
+
+        The same ID number is the same person, also under concurrent enrolments: one number, one more affiliation.
+        Without an ID number a person is recognised by an open affiliation with the same school, kind and local number.
+        A recognised person's number and facts stay; a real name or birth date that differs raises a `Conflict` (once,
+        however often it is stated) and changes nothing; an ID number, phone, birth date or foreign name not yet known is
+        added; the proofing level rises, never falls; an open affiliation of the same school and kind is reused and
+        takes the local number stated.
+
+        Raises `SchoolUnknown`; `AffiliationRefused`: school_closed, local_number_taken; `StatusRefused(rule="disabled")`
+        for a recognised person who is disabled.
+        """
+        ...
+
+    async def end_affiliation(self, affiliation_id: str, *, until: date, reason: str, now: int) -> Affiliation:
+        """End an open affiliation; the person, the number and all else stay.
+
+        Raises `AffiliationUnknown`; `AffiliationRefused`: already_ended, until_before_since.
+        """
+        ...
+
+    async def person(self, number: PersonNumber) -> Person:
+        """Return the person whatever the status. Raises `PersonUnknown`."""
+        ...
+
+    async def find_by_id_number(self, id_number: IdNumber) -> Person | None:
+        """Return the person with this ID number, found by its blind index, or None."""
+        ...
+
+    async def affiliations(self, number: PersonNumber, *, current_only: bool) -> tuple[Affiliation, ...]:
+        """Return the person's affiliations by `since`; empty for an unknown number."""
+        ...
+
+    async def people_of_school(
+        self, code: SchoolCode, *, kind: AffiliationKind | None, after: PersonNumber | None, limit: int
+    ) -> tuple[tuple[Person, Affiliation], ...]:
+        """Return people with an open affiliation, by ascending number past `after`, at most `limit` ≤ MAX_PAGE people."""
+        ...
+
+    async def find_by_local_number(
+        self, code: SchoolCode, kind: AffiliationKind, local_number: str
+    ) -> tuple[Person, Affiliation] | None:
+        """Return the person who holds this local number (学号, 工号) in an open affiliation, or None."""
+        ...
+
+    async def id_number(self, number: PersonNumber) -> IdNumber | None:
+        """Open the sealed ID number. Raises `PersonUnknown`. The caller records the act in the audit log."""
+        ...
+
+    async def phone(self, number: PersonNumber) -> str | None:
+        """Open the sealed phone number. Raises `PersonUnknown`."""
+        ...
+
+    async def set_phone(self, number: PersonNumber, phone: str | None, *, now: int) -> None:
+        """Replace or remove the phone number. Raises `PersonUnknown`, `StatusRefused(rule="deleted")`."""
+        ...
+
+    async def set_display_name(self, number: PersonNumber, display_name: str, *, now: int) -> Person:
+        """Replace the name the person shows. Raises `PersonUnknown`, `StatusRefused(rule="deleted")`."""
+        ...
+
+    async def record_proofing(self, number: PersonNumber, level: ProofingLevel, *, source: Source, now: int) -> Person:
+        """Raise the proofing level; a lower one changes nothing. Raises `PersonUnknown`, `StatusRefused(rule="deleted")`."""
+        ...
+
+    async def set_status(self, number: PersonNumber, status: AccountStatus, *, now: int) -> Person:
+        """Change the account status.
+
+        ACTIVE, LOCKED and DISABLED change into one another; any of them into DELETED, which is final: the sealed facts,
+        the blind index and the chosen name are destroyed, open affiliations and offices end, the number stays and is
+        never given again; the same ID number enrolled later is a new person.
+        Raises `PersonUnknown`, `StatusRefused(rule="deleted")`.
+        """
+        ...
+
+    # Conflicts between sources
+
+    async def conflicts(self, *, after: str | None, limit: int) -> tuple[Conflict, ...]:
+        """Return open conflicts in the order of their identifiers, past `after`, at most `limit` ≤ MAX_PAGE."""
+        ...
+
+    async def settle_conflict(self, conflict_id: str, *, accept: bool, by: PersonNumber, now: int) -> Person:
+        """Close a conflict: with `accept` the stated value replaces the recorded one, else it is dropped.
+
+        Raises `ConflictUnknown` for an unknown or settled one; deleting a person settles theirs.
+        """
+        ...
+
+
+def page_limit(limit: int) -> int:
+    """Clamp a caller's page size to 1 … `MAX_PAGE`."""
+    return max(1, min(limit, MAX_PAGE))

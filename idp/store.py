@@ -1,0 +1,312 @@
+"""What the identity provider asks of its database: atomic verbs, each one transaction, each with its contract.
+
+Every method is durable once it returns. `now` is seconds since the epoch. Hashes are 32 bytes of SM3; no bearer value
+is ever stored. A method that says *atomic* is linearisable across processes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from idp.clients.model import Client, ClientState
+from idp.model import (
+    Account,
+    AccountState,
+    Authentication,
+    AuthenticatorKind,
+    EndedSession,
+    Session,
+)
+
+
+class Attempt(StrEnum):
+    """Answer to a reservation of one try at an authenticator."""
+
+    ALLOWED = "allowed"
+    TOO_SOON = "too_soon"
+    DISABLED = "disabled"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class TotpEnrolment:
+    """A person's TOTP seed, sealed, and the last time step that was accepted (RFC 6238 §5.2)."""
+
+    sealed_seed: bytes
+    last_step: int
+
+
+class AccountStore(Protocol):
+    """Accounts and their authenticators."""
+
+    async def create_account(self, account: Account, now: int) -> None:
+        """Add an account with its password authenticator. Raises `UniqueViolation` for a taken name or person."""
+
+    async def account_by_username(self, username: str) -> Account | None:
+        """Find by the normalised sign-in name (`idp.login.username.normalise`)."""
+
+    async def account(self, person: str) -> Account | None:
+        """Find by person number."""
+
+    async def set_account_state(self, person: str, state: AccountState, now: int) -> tuple[EndedSession, ...]:
+        """Set the state; any state but ACTIVE also ends every session and revokes every token family. Atomic."""
+
+    async def set_password(self, person: str, password_hash: str, now: int) -> tuple[EndedSession, ...]:
+        """Replace the password, clear its failures, end every session, revoke every token family. Atomic."""
+
+    async def replace_password_hash(self, person: str, old: str, new: str) -> None:
+        """Store the same password under newer parameters, if the hash is still `old`."""
+
+    async def reserve_attempt(self, person: str, kind: AuthenticatorKind, now: int) -> Attempt:
+        """Count one failure *before* the secret is checked, unless it is too soon or the authenticator is disabled.
+
+        Atomic: any number of parallel tries are counted one by one, so none can slip past the limit.
+        """
+
+    async def clear_failures(self, person: str, kind: AuthenticatorKind) -> None:
+        """Forget the failures after a success."""
+
+    async def totp(self, person: str) -> TotpEnrolment | None:
+        """Return the TOTP enrolment, if there is one."""
+
+    async def enrol_totp(self, person: str, sealed_seed: bytes, accepted_step: int, now: int) -> bool:
+        """Enrol a first TOTP seed. False when the person already has one. Atomic."""
+
+    async def remove_totp(self, person: str) -> None:
+        """Remove the TOTP authenticator (an administrator's reset); the next sign-in enrols anew."""
+
+    async def consume_totp_step(self, person: str, step: int) -> bool:
+        """Move the last accepted step forward to `step`. Atomic; False when `step` is not newer: a replay."""
+
+
+class SessionStore(Protocol):
+    """Sign-ins."""
+
+    async def open_session(self, session: Session, cookie_hash: bytes) -> None:
+        """Add a session under the hash of its cookie."""
+
+    async def renew_session(
+        self,
+        reference: str,
+        cookie_hash: bytes,
+        authentication: Authentication,
+        *,
+        idle_until: int,
+        absolute_until: int,
+    ) -> bool:
+        """Give a live session a new cookie and a new authentication; the old cookie is dead at once. Atomic."""
+
+    async def session_by_cookie(self, cookie_hash: bytes, now: int) -> Session | None:
+        """Return the live session of a cookie whose account is ACTIVE."""
+
+    async def session(self, reference: str, now: int) -> Session | None:
+        """Return a live session by reference, its account ACTIVE."""
+
+    async def touch_session(self, reference: str, *, now: int, idle_until: int) -> None:
+        """Move the idle limit forward."""
+
+    async def sessions_of(self, person: str, now: int) -> tuple[Session, ...]:
+        """List live sessions, newest first."""
+
+    async def remember_client(self, reference: str, client_id: str, now: int) -> None:
+        """Note that a client got tokens in this session, so that it hears of its end. Idempotent."""
+
+    async def end_session(self, reference: str, now: int) -> EndedSession | None:
+        """End a session: its cookie dies, its token families (offline ones excepted) are revoked, and an outbox row
+        is written for every client it was used at. Atomic; None when it was not live."""
+
+    async def end_sessions_of(self, person: str, now: int) -> tuple[EndedSession, ...]:
+        """End every session of a person and revoke every token family, offline ones too. Atomic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What a sign-in granted a client: everything issued from one authorization code lives and dies together."""
+
+    family_id: str
+    client_id: str
+    person: str
+    session_reference: str
+    scope: tuple[str, ...]
+    offline: bool
+    authentication: Authentication
+    created_at: int
+    absolute_until: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccessToken:
+    """An access token to be written: its hash, scope, audience and end."""
+
+    token_hash: bytes
+    scope: tuple[str, ...]
+    audience: str
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewRefreshToken:
+    """A refresh token to be written: its hash and its idle end."""
+
+    token_hash: bytes
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshGrant:
+    """A refresh token as found: its family, whether it was used before, and whether family and account still live."""
+
+    family: Family
+    used: bool
+    expires_at: int
+    family_revoked: bool
+    account_state: AccountState
+
+
+@dataclass(frozen=True, slots=True)
+class AccessGrant:
+    """An access token as found, live or not."""
+
+    family: Family
+    scope: tuple[str, ...]
+    audience: str
+    expires_at: int
+    family_revoked: bool
+    account_state: AccountState
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether person, session and consent behind a code are still good."""
+
+    account_state: AccountState
+    session_live: bool
+    consented: frozenset[str]
+
+
+class Rotation(StrEnum):
+    """Answer to a rotation."""
+
+    ROTATED = "rotated"
+    REUSED = "reused"
+    REFUSED = "refused"
+
+
+class TokenStore(Protocol):
+    """Token families."""
+
+    async def standing(self, person: str, client_id: str, session_reference: str, now: int) -> Standing:
+        """Return the state of the account (DELETED when unknown), whether the session is live, what is consented."""
+
+    async def start_family(
+        self, family: Family, code_hash: bytes, access: NewAccessToken, refresh: NewRefreshToken | None
+    ) -> bool:
+        """Write a family with its first tokens under the hash of its code. Atomic; called by the code's one taker.
+
+        False when the code was meanwhile seen a second time, the session ended, or the consent withdrawn: then the
+        family is written as revoked already.
+        """
+
+    async def revoke_replayed_code(self, code_hash: bytes, client_id: str, now: int) -> None:
+        """A code came a second time while its one taker was at work or after: its family, begun or not, is dead.
+
+        Only for a code that was really read. Atomic.
+        """
+
+    async def revoke_family_of_code(self, code_hash: bytes, client_id: str, now: int) -> bool:
+        """Revoke the family of a code presented again, if there is one of this client; return whether there was.
+
+        For a code that may never have existed: an invented one leaves no trace.
+        """
+
+    async def refresh_grant(self, token_hash: bytes) -> RefreshGrant | None:
+        """Look up a refresh token, used and revoked ones too."""
+
+    async def rotate_refresh_token(
+        self, token_hash: bytes, access: NewAccessToken, refresh: NewRefreshToken, now: int
+    ) -> Rotation:
+        """Use up one refresh token and write its successors. Atomic: of any number of concurrent calls for one token
+        exactly one is ROTATED; the next is REUSED, which has revoked the family; all others are REFUSED: unknown,
+        expired, family revoked, or account not ACTIVE, and nothing changed."""
+
+    async def revoke_family(self, family_id: str, now: int) -> None:
+        """Revoke a family and with it everything issued in it. Idempotent."""
+
+    async def access_grant(self, token_hash: bytes) -> AccessGrant | None:
+        """Look up an access token, dead ones too."""
+
+    async def discard_dead_tokens(self, before: int) -> int:
+        """Forget tokens and families that ended before `before`; return how many tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What a person allowed a client: scopes granted, scopes that were offered (granted or not), and when."""
+
+    person: str
+    client_id: str
+    granted: tuple[str, ...]
+    offered: tuple[str, ...]
+    granted_at: int
+
+
+class ConsentStore(Protocol):
+    """Consents, one row a person and client."""
+
+    async def consent(self, person: str, client_id: str) -> Consent | None:
+        """Return what was allowed."""
+
+    async def remember_consent(self, consent: Consent) -> None:
+        """Write or replace what was allowed."""
+
+    async def consents_of(self, person: str) -> tuple[Consent, ...]:
+        """List, newest first."""
+
+    async def withdraw_consent(self, person: str, client_id: str, now: int) -> bool:
+        """Forget the consent and revoke every token family of this person at this client. Atomic."""
+
+
+class ClientStore(Protocol):
+    """Registered clients."""
+
+    async def client(self, client_id: str) -> Client | None:
+        """Find a client, disabled ones too."""
+
+    async def register_clients(self, clients: tuple[Client, ...], now: int) -> None:
+        """Write registrations of a static file; an existing client gets the new registration, keeping its state."""
+
+    async def set_client_state(self, client_id: str, state: ClientState, now: int) -> None:
+        """Set the state; DISABLED also revokes every token family of the client. Atomic."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogoutJob:
+    """One client to be told that one session has ended."""
+
+    job_id: str
+    client_id: str
+    person: str
+    session_reference: str
+    attempts: int
+
+
+class LogoutOutbox(Protocol):
+    """Back-channel logout deliveries waiting to be made. Written by the verbs that end sessions."""
+
+    async def lease_jobs(self, now: int, *, lease_s: int, limit: int) -> tuple[LogoutJob, ...]:
+        """Take up to `limit` due jobs for `lease_s`; no other caller gets them meanwhile. Atomic."""
+
+    async def finish_job(self, job_id: str, now: int) -> None:
+        """Mark delivered."""
+
+    async def retry_job(self, job_id: str, *, next_time: int, reason: str) -> None:
+        """Mark failed once more, to be tried again at `next_time`."""
+
+    async def bury_job(self, job_id: str, now: int, *, reason: str) -> None:
+        """Mark dead: no further tries; an administrator sees it."""
+
+
+class AccessStore(AccountStore, SessionStore, TokenStore, ConsentStore, ClientStore, LogoutOutbox, Protocol):
+    """All of it, as one database implements it."""

@@ -1,0 +1,112 @@
+"""Access tokens: made for one audience, kept as a hash, looked up at every use so that a withdrawal counts at once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from crypto.encoding import b64u_encode
+from crypto.errors import TrustError
+from crypto.jws import sign_jwt, verify_jwt
+from crypto.sm3 import sm3
+from crypto.suites import Purpose, policy
+from idp.clients.model import AccessTokenFormat, Client, ClientState
+from idp.keys import IdpKeys
+from idp.model import REFERENCE_BYTES, SECRET_BYTES, AccountState, Clock, RandomBytes
+from idp.oauth_errors import InvalidToken
+from idp.store import AccessGrant, ClientStore, Family, NewAccessToken, TokenStore
+from idp.subject import SubjectIdentifiers
+
+ACCESS_TOKEN_LIFETIME_S = 10 * 60
+"""Short, because a bearer token is as good as stolen (RFC 9700 §2.2.1); a refresh costs one request."""
+
+_OPAQUE = re.compile(r"at_[A-Za-z0-9_-]{43}")
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedAccessToken:
+    """The token as the client gets it, and the row to write."""
+
+    token: str
+    row: NewAccessToken
+
+
+class AccessTokens:
+    """Makes and resolves access tokens of one issuer."""
+
+    def __init__(
+        self,
+        issuer: str,
+        *,
+        keys: IdpKeys,
+        subjects: SubjectIdentifiers,
+        tokens: TokenStore,
+        clients: ClientStore,
+        clock: Clock,
+        random_bytes: RandomBytes,
+    ) -> None:
+        self._issuer = issuer
+        self._keys = keys
+        self._subjects = subjects
+        self._tokens = tokens
+        self._clients = clients
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._policy = policy(Purpose.ACCESS_TOKEN)
+
+    def issue(self, client: Client, family: Family, scope: tuple[str, ...]) -> IssuedAccessToken:
+        """Make a token in the client's format; nothing is written yet. Its audience is this issuer (userinfo)."""
+        expires_at = min(self._clock() + ACCESS_TOKEN_LIFETIME_S, family.absolute_until)
+        if client.access_token_format is AccessTokenFormat.JWT:
+            token = self._jwt(client, family, scope, expires_at)
+        else:
+            token = f"at_{b64u_encode(self._random_bytes(SECRET_BYTES))}"
+        row = NewAccessToken(access_token_hash(token), scope, self._issuer, expires_at)
+        return IssuedAccessToken(token, row)
+
+    def _jwt(self, client: Client, family: Family, scope: tuple[str, ...], expires_at: int) -> str:
+        # RFC 9068 §2.2. Unique by its jti, so that its hash is a key as good as an opaque token's.
+        claims: dict[str, object] = {
+            "iss": self._issuer,
+            "aud": self._issuer,
+            "sub": self._subjects.sub(family.person, client),
+            "client_id": client.client_id,
+            "iat": self._clock(),
+            "exp": expires_at,
+            "jti": b64u_encode(self._random_bytes(REFERENCE_BYTES)),
+            "scope": " ".join(scope),
+            "auth_time": family.authentication.time,
+            "acr": family.authentication.acr.value,
+        }
+        key = self._keys.active(client.id_token_signed_response_alg)
+        return sign_jwt(claims, key=key, policy=self._policy)
+
+    async def resolve(self, token: str) -> tuple[AccessGrant, Client]:
+        """Return what a token grants at this issuer, now. Raises `InvalidToken`; says nothing of why."""
+        if not _OPAQUE.fullmatch(token):
+            self._verify_jwt(token)
+        grant = await self._tokens.access_grant(access_token_hash(token))
+        if (
+            grant is None
+            or grant.family_revoked
+            or grant.account_state is not AccountState.ACTIVE
+            or grant.audience != self._issuer
+            or self._clock() >= grant.expires_at
+        ):
+            raise InvalidToken(rule="not_in_force")
+        client = await self._clients.client(grant.family.client_id)
+        if client is None or client.state is not ClientState.ACTIVE:
+            raise InvalidToken(rule="not_in_force")
+        return grant, client
+
+    def _verify_jwt(self, token: str) -> None:
+        # `typ: at+jwt` keeps ID and logout tokens out; what the claims say is read from our own row.
+        try:
+            verify_jwt(token, keys=self._keys.verifiers(), policy=self._policy)
+        except TrustError:
+            raise InvalidToken(rule="form") from None
+
+
+def access_token_hash(token: str) -> bytes:
+    """Return the key an access token is stored under."""
+    return sm3(b"access token\x00" + token.encode())

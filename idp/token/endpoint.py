@@ -1,0 +1,278 @@
+"""`/token`: fetch, let the core check, take or rotate atomically, answer.
+
+Order (architecture: redemption): authenticate the client, read, validate, *take* (exactly one taker wins), write the family
+with the code's hash. A wrong client takes nothing; a crash in between costs a new sign-in, never a second family.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from crypto.encoding import b64u_encode
+from idp.audit import Acts
+from idp.authorize.code import AuthorizationGrant, code_hash, load_grant
+from idp.claims import released_claims
+from idp.clients.model import Client, GrantType
+from idp.id_token import IdTokens
+from idp.model import REFERENCE_BYTES, AccountState, Clock, PersonProfile, RandomBytes
+from idp.oauth_errors import InvalidClient, InvalidGrant, InvalidRequest, OAuthError
+from idp.parameters import ParametersRefused, read_form
+from idp.people import People
+from idp.scopes import OFFLINE_ACCESS, OPENID
+from idp.store import (
+    ClientStore,
+    Family,
+    NewAccessToken,
+    NewRefreshToken,
+    Rotation,
+    TokenStore,
+)
+from idp.token.access_token import AccessTokens
+from idp.token.core import CoreRequest, Prefetched, TokenCore
+from idp.token.refresh_token import (
+    ABSOLUTE_LIMIT_S,
+    OFFLINE_ABSOLUTE_LIMIT_S,
+    new_refresh_token,
+    refresh_token_hash,
+)
+from idp.token.request import TokenRequest, parse_token_request
+from idp.transient import TransientKind, TransientStore
+
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+"""RFC 6749 §5.1."""
+
+
+@dataclass(slots=True)
+class _Staged:
+    """What the core made and the endpoint will write; filled by `_issue`."""
+
+    profile: PersonProfile | None = None
+    family: Family | None = None
+    access: NewAccessToken | None = None
+    refresh: NewRefreshToken | None = None
+
+
+class TokenEndpoint:
+    """Handler of `/token`."""
+
+    def __init__(
+        self,
+        *,
+        clients: ClientStore,
+        tokens: TokenStore,
+        transient: TransientStore,
+        people: People,
+        access_tokens: AccessTokens,
+        id_tokens: IdTokens,
+        acts: Acts,
+        clock: Clock,
+        random_bytes: RandomBytes,
+    ) -> None:
+        self._clients = clients
+        self._tokens = tokens
+        self._transient = transient
+        self._people = people
+        self._access_tokens = access_tokens
+        self._id_tokens = id_tokens
+        self._acts = acts
+        self._clock = clock
+        self._random_bytes = random_bytes
+
+    def routes(self) -> list[Route]:
+        """Return the route."""
+        return [Route("/token", self.token, methods=["POST"])]
+
+    async def token(self, request: Request) -> Response:
+        """Answer a token request; refusals are JSON (RFC 6749 §5.2)."""
+        try:
+            if request.scope["query_string"]:
+                raise InvalidRequest(rule="query")  # RFC 6749 §2.3.1: never in the URI
+            form = await read_form(request)
+            authorization = _authorization(request)
+            asked = parse_token_request(form, authorization)
+        except ParametersRefused as refused:
+            return oauth_json(InvalidRequest(field=refused.field, rule=refused.rule))
+        except OAuthError as error:
+            return oauth_json(error)
+        staged = _Staged()
+        prefetched = await self._prefetch(asked, staged)
+
+        def issue(client: Client, prefetched: Prefetched, scope: tuple[str, ...]) -> dict[str, Any]:
+            return self._issue(client, prefetched, scope, staged)
+
+        core = TokenCore(prefetched, issue)
+        status, body, headers = core.create_token_response(CoreRequest(asked, authorization, prefetched))
+        if status == 200:
+            try:
+                await self._write(request, asked, staged)
+            except OAuthError as error:
+                return oauth_json(error)
+            return JSONResponse(body, headers=NO_STORE)
+        error_code = str(body["error"])
+        if error_code == InvalidClient.error:
+            # One answer for every reason: which client ids exist is not told by way of a wrong secret.
+            await self._refused(request, asked.client_id, error_code)
+            return oauth_json(InvalidClient(rule="credentials"))
+        if error_code == InvalidGrant.error and prefetched.client is not None:
+            await self._recognise_reuse(request, asked, prefetched)
+        await self._refused(request, asked.client_id, error_code)
+        return JSONResponse(body, status_code=status, headers={**headers, **NO_STORE})
+
+    async def _prefetch(self, asked: TokenRequest, staged: _Staged) -> Prefetched:
+        client = await self._clients.client(asked.client_id)
+        if client is None:
+            return Prefetched(None, None, None)
+        if asked.grant_type == GrantType.AUTHORIZATION_CODE:
+            return Prefetched(client, await self._good_code(asked.form.get("code", ""), staged), None)
+        if asked.grant_type != GrantType.REFRESH_TOKEN:
+            return Prefetched(client, None, None)
+        token_hash = refresh_token_hash(asked.form.get("refresh_token", ""))
+        found = None if token_hash is None else await self._tokens.refresh_grant(token_hash)
+        if found is None or found.used or found.family_revoked or self._clock() >= found.expires_at:
+            return Prefetched(client, None, None)
+        staged.profile = await self._in_good_standing(found.account_state, found.family.person)
+        return Prefetched(client, None, None if staged.profile is None else found)
+
+    async def _good_code(self, code: str, staged: _Staged) -> AuthorizationGrant | None:
+        payload = await self._transient.read(TransientKind.AUTHORIZATION_CODE, code)
+        if payload is None:
+            return None
+        grant = load_grant(payload)
+        now = self._clock()
+        standing = await self._tokens.standing(grant.person, grant.client_id, grant.session_reference, now)
+        if not standing.session_live or not standing.consented.issuperset(grant.scope):
+            return None
+        staged.profile = await self._in_good_standing(standing.account_state, grant.person)
+        return None if staged.profile is None else grant
+
+    async def _in_good_standing(self, state: AccountState, person: str) -> PersonProfile | None:
+        return await self._people.profile(person) if state is AccountState.ACTIVE else None
+
+    def _issue(self, client: Client, prefetched: Prefetched, scope: tuple[str, ...], staged: _Staged) -> dict[str, Any]:
+        """Make the response's body from what passed every check. Nothing is written yet."""
+        nonce = None
+        if prefetched.code is not None:
+            family = self._new_family(prefetched.code)
+            nonce = prefetched.code.nonce
+        elif prefetched.refresh is not None:
+            family = prefetched.refresh.family
+        else:  # the core has checked one of them
+            raise InvalidGrant(rule="absent")
+        access = self._access_tokens.issue(client, family, scope)
+        staged.family, staged.access = family, access.row
+        body: dict[str, Any] = {
+            "access_token": access.token,
+            "token_type": "Bearer",
+            "expires_in": access.row.expires_at - self._clock(),
+            "scope": " ".join(scope),
+        }
+        if GrantType.REFRESH_TOKEN in client.grant_types:
+            body["refresh_token"], staged.refresh = new_refresh_token(
+                family, clock=self._clock, random_bytes=self._random_bytes
+            )
+        if OPENID in scope and staged.profile is not None:
+            body["id_token"] = self._id_tokens.sign(
+                client,
+                person=family.person,
+                session_reference=family.session_reference,
+                authentication=family.authentication,
+                nonce=nonce,
+                access_token=access.token,
+                claims=released_claims(staged.profile, scope),
+            )
+        return body
+
+    def _new_family(self, grant: AuthorizationGrant) -> Family:
+        now = self._clock()
+        offline = OFFLINE_ACCESS in grant.scope
+        return Family(
+            family_id=b64u_encode(self._random_bytes(REFERENCE_BYTES)),
+            client_id=grant.client_id,
+            person=grant.person,
+            session_reference=grant.session_reference,
+            scope=grant.scope,
+            offline=offline,
+            authentication=grant.authentication,
+            created_at=now,
+            absolute_until=now + (OFFLINE_ABSOLUTE_LIMIT_S if offline else ABSOLUTE_LIMIT_S),
+        )
+
+    async def _write(self, request: Request, asked: TokenRequest, staged: _Staged) -> None:
+        """Take or rotate, then write; exactly one of any number of concurrent requests gets through."""
+        family, access, refresh = staged.family, staged.access, staged.refresh
+        if family is None or access is None:
+            raise InvalidGrant(rule="absent")
+        now = self._clock()
+        if asked.grant_type == GrantType.AUTHORIZATION_CODE:
+            code = asked.form["code"]
+            hashed = code_hash(code)
+            if await self._transient.take(TransientKind.AUTHORIZATION_CODE, code) is None:
+                # RFC 6749 §4.1.2: a second use is refused and what the first one got is revoked.
+                await self._tokens.revoke_replayed_code(hashed, asked.client_id, now)
+                await self._refused(request, asked.client_id, "code_replayed")
+                raise InvalidGrant(field="code", rule="used")
+            await self._tokens.start_family(family, hashed, access, refresh)
+            await self._issued(request, "idp.token.issued", family)
+            return
+        old = refresh_token_hash(asked.form["refresh_token"])
+        if old is None or refresh is None:
+            raise InvalidGrant(rule="absent")
+        rotation = await self._tokens.rotate_refresh_token(old, access, refresh, now)
+        if rotation is not Rotation.ROTATED:
+            if rotation is Rotation.REUSED:
+                await self._issued(request, "idp.token.refresh_replayed", family)
+            raise InvalidGrant(field="refresh_token", rule=rotation.value)
+        await self._issued(request, "idp.token.refreshed", family)
+
+    async def _recognise_reuse(self, request: Request, asked: TokenRequest, prefetched: Prefetched) -> None:
+        """A refused code or refresh token of an authenticated client: if it was good once, its family dies."""
+        now = self._clock()
+        if asked.grant_type == GrantType.AUTHORIZATION_CODE and prefetched.code is None:
+            hashed = code_hash(asked.form.get("code", ""))
+            if await self._tokens.revoke_family_of_code(hashed, asked.client_id, now):
+                await self._refused(request, asked.client_id, "code_replayed")
+        elif asked.grant_type == GrantType.REFRESH_TOKEN:
+            token_hash = refresh_token_hash(asked.form.get("refresh_token", ""))
+            found = None if token_hash is None else await self._tokens.refresh_grant(token_hash)
+            if found is not None and found.used and found.family.client_id == asked.client_id:
+                await self._tokens.revoke_family(found.family.family_id, now)
+                await self._issued(request, "idp.token.refresh_replayed", found.family)
+
+    async def _issued(self, request: Request, action: str, family: Family) -> None:
+        await self._acts.record(
+            action,
+            actor=family.client_id,
+            subject=family.person,
+            result="ok",
+            connection=request,
+            session_reference=family.session_reference,
+            family=family.family_id,
+        )
+
+    async def _refused(self, request: Request, client_id: str, error: str) -> None:
+        await self._acts.record(
+            "idp.token.refused", actor="client", subject=client_id[:40], result=error, connection=request
+        )
+
+
+def _authorization(request: Request) -> str | None:
+    found = request.headers.getlist("authorization")
+    if len(found) > 1:
+        raise InvalidRequest(field="authorization", rule="duplicate")
+    return found[0] if found else None
+
+
+def oauth_json(error: OAuthError) -> Response:
+    """Answer a refusal as RFC 6749 §5.2 has it."""
+    body = {"error": error.error}
+    if error.rule is not None:
+        body["error_description"] = f"{error.field}: {error.rule}" if error.field else error.rule
+    headers = dict(NO_STORE)
+    if isinstance(error, InvalidClient):
+        headers["WWW-Authenticate"] = 'Basic realm="token"'
+    return JSONResponse(body, status_code=error.status, headers=headers)

@@ -1,0 +1,365 @@
+"""Anchoring on a real EVM (in process): the contract itself refuses a log that was rewritten."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from eth_tester import EthereumTester, PyEVMBackend
+from web3 import EthereumTesterProvider, Web3
+
+from adapters.chain.contract import CompiledContract, compile_contract
+from adapters.chain.evm import EvmAnchor, EvmSettings, deploy, log_id, name_submitter, transact
+from adapters.sql.ledger_store import SqlLedgerStore
+from ledger.anchor import AnchorRequest, verify_evidence
+from ledger.anchoring import AnchorWorker
+from ledger.checkpoint import Checkpoint
+from ledger.errors import AnchorForked, AnchorPending, AnchorRefused
+from ledger.fsck import fsck
+from ledger.merkle import HashAlg, leaf_hash, node_hash, verify_consistency
+from ledger.reader import LedgerReader
+from ledger.receipt import Receipt, verify_receipt
+from ledger.tiles import TileId, TileTree, extend
+from tests.ledger.parts import ORIGIN, Keys, entries
+from tests.services.clock import StillClock
+
+
+@dataclass
+class Chain:
+    tester: Any
+    web3: Web3
+    owner: LocalAccount
+    submitter: LocalAccount
+    compiled: CompiledContract
+    settings: EvmSettings
+
+    def driver(self, keys: Keys, *, confirmations: int = 0) -> EvmAnchor:
+        settings = replace(self.settings, confirmations=confirmations)
+        return EvmAnchor(self.web3, self.compiled.abi, settings, account=self.submitter, witness=keys.witness)
+
+    @property
+    def contract(self) -> Any:
+        return self.web3.eth.contract(address=self.settings.contract, abi=self.compiled.abi)
+
+
+@pytest.fixture(scope="session")
+def compiled() -> CompiledContract:
+    return compile_contract()
+
+
+@pytest.fixture
+def chain(compiled: CompiledContract) -> Chain:
+    # eth-tester counts gas as Ethereum does; the accounts it makes are funded.
+    tester = EthereumTester(PyEVMBackend())
+    web3 = Web3(EthereumTesterProvider(tester))
+    owner, submitter = Account.create(), Account.create()
+    for account in (owner, submitter):
+        rich = tester.get_accounts()[0]
+        tester.send_transaction({"from": rich, "to": account.address, "value": 10**20, "gas": 21_000})
+    settings = deploy(web3, compiled, account=owner, chain_id=web3.eth.chain_id, confirmations=0, wait_s=5)
+    name_submitter(web3, compiled, settings, account=owner, origin=ORIGIN, submitter=submitter.address)
+    return Chain(tester, web3, owner, submitter, compiled, settings)
+
+
+@pytest.fixture
+def reader(store: SqlLedgerStore, keys: Keys) -> LedgerReader:
+    return LedgerReader(store, keys.identity)
+
+
+@pytest.fixture
+def worker(store: SqlLedgerStore, reader: LedgerReader, keys: Keys, clock: StillClock) -> AnchorWorker:
+    return AnchorWorker(store, reader, keys.identity, clock)
+
+
+@pytest.fixture
+def append(store: SqlLedgerStore, keys: Keys, clock: StillClock, chain: Chain) -> Callable[[int, int], None]:
+    from ledger.sequencer import Sequencer
+
+    sequencer = Sequencer(
+        store,
+        identity=keys.identity,
+        sm2_key=keys.sm2,
+        ed25519_key=keys.ed25519,
+        clock=clock,
+        anchor_chains=[chain.driver(keys).chain],
+    )
+    sequencer.open()
+
+    def more(start: int, stop: int) -> None:
+        sequencer.append(entries(start, stop))
+
+    return more
+
+
+Append = Callable[[int, int], None]
+
+
+def test_a_checkpoint_anchored_on_a_chain_gives_receipts_evidence_that_verifies_offline(
+    chain: Chain, append: Append, worker: AnchorWorker, reader: LedgerReader, store: SqlLedgerStore, keys: Keys
+) -> None:
+    append(0, 5)
+    evidence = worker.step(chain.driver(keys))
+    assert evidence is not None
+    assert evidence.chain == f"evm:{chain.web3.eth.chain_id}"
+    assert evidence.reference["contract"] == chain.settings.contract
+    verified = verify_receipt(Receipt.parse(reader.receipt(3).to_json()), trust=keys.trust)
+    assert verified.anchored_at == chain.web3.eth.get_block("latest")["timestamp"]
+    assert [one.statement for one in verified.anchors] == [evidence.statement]
+    assert worker.step(chain.driver(keys)) is None
+    assert fsck(store, keys.trust).clean
+
+
+def test_each_next_checkpoint_is_taken_with_its_consistency_proof(
+    chain: Chain, append: Append, worker: AnchorWorker, keys: Keys, capsys: pytest.CaptureFixture[str]
+) -> None:
+    driver, size = chain.driver(keys), 0
+    for new in (1, 2, 3, 6, 7, 8, 255, 256, 257, 300, 1024, 1500):
+        append(size, new)
+        size = new
+        evidence = worker.step(driver)
+        assert evidence is not None
+        receipt = chain.web3.eth.get_transaction_receipt(str(evidence.reference["transaction"]))  # type: ignore[arg-type]  # a hex string
+        with capsys.disabled():
+            sys.stdout.write(f"\nanchor at {new}: {receipt['gasUsed']} gas ")
+        head = driver.head(ORIGIN)
+        assert head is not None
+        assert (head.size, head.root_sha256) == (new, evidence.root_sha256)
+
+
+def test_one_anchor_stands_for_all_the_checkpoints_before_it(
+    chain: Chain, append: Append, worker: AnchorWorker, store: SqlLedgerStore, keys: Keys
+) -> None:
+    for number in range(4):
+        append(number, number + 1)
+    assert len(store.pending_anchors()) == 4
+    evidence = worker.step(chain.driver(keys))
+    assert evidence is not None
+    assert evidence.size == 4
+    assert store.pending_anchors() == []
+
+
+def _call(chain: Chain, size: int, root: bytes, proof: list[bytes]) -> Any:
+    return chain.contract.functions.anchor(log_id(ORIGIN), size, root, bytes(32), proof)
+
+
+def test_the_contract_reverts_a_root_that_does_not_begin_with_the_anchored_one(
+    chain: Chain, append: Append, worker: AnchorWorker, reader: LedgerReader, keys: Keys
+) -> None:
+    append(0, 6)
+    assert worker.step(chain.driver(keys)) is not None
+    append(6, 11)
+    root = reader.root(HashAlg.SHA256, 11)
+    proof = list(reader.consistency(HashAlg.SHA256, 6, 11))
+    # A proof alone does not fix the new size where both sizes give it the same shape (11 and 12 here): the size is the
+    # signed checkpoint's word, and the worker compares the contract's size and root with the log's own before it builds.
+    bent: list[tuple[int, bytes, list[bytes]]] = [
+        (11, bytes(32), proof),
+        (17, root, proof),
+        (8, root, proof),
+        (6, root, proof),
+        (5, root, proof),
+        (11, root, []),
+        (11, root, proof[:-1]),
+        (11, root, [*proof, root]),
+        (11, root, list(reversed(proof))),
+        (11, root, [bytes(32), *proof[1:]]),
+    ]
+    for size, one_root, one_proof in bent:
+        with pytest.raises(Exception, match=r"revert|old root|new root|proof|larger"):
+            transact(chain.web3, chain.submitter, _call(chain, size, one_root, one_proof), chain.settings)
+    receipt = transact(chain.web3, chain.submitter, _call(chain, 11, root, proof), chain.settings)
+    assert receipt["status"] == 1
+
+
+def test_a_forged_history_is_reverted_also_when_the_node_is_not_asked_first(
+    chain: Chain, append: Append, worker: AnchorWorker, keys: Keys
+) -> None:
+    append(0, 6)
+    assert worker.step(chain.driver(keys)) is not None
+    forged = _Tree([f"forged {number}".encode() for number in range(9)])
+    call = _call(chain, 9, forged.root(9), forged.consistency(6, 9))
+    transaction = call.build_transaction(
+        {
+            "from": chain.submitter.address,
+            "nonce": chain.web3.eth.get_transaction_count(chain.submitter.address),
+            "gas": 300_000,
+            "gasPrice": chain.web3.eth.gas_price,
+            "chainId": chain.web3.eth.chain_id,
+        }
+    )
+    sent = chain.web3.eth.send_raw_transaction(chain.submitter.sign_transaction(transaction).raw_transaction)
+    assert chain.web3.eth.wait_for_transaction_receipt(sent)["status"] == 0
+    head = chain.driver(keys).head(ORIGIN)
+    assert head is not None
+    assert head.size == 6
+
+
+class _Tree:
+    def __init__(self, bodies: list[bytes]) -> None:
+        self.alg = HashAlg.SHA256
+        leaves = [leaf_hash(self.alg, body) for body in bodies]
+        tiles: dict[TileId, bytes] = {tile.id: tile.data for tile in extend(self.alg, 0, {}, leaves)}
+        self.tree = TileTree(self.alg, lambda ids: {one: tiles[one] for one in ids})
+
+    def root(self, size: int) -> bytes:
+        return self.tree.root(size)
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        return list(self.tree.consistency(old, new))
+
+
+def test_every_growth_of_a_small_tree_is_taken_by_the_contract(chain: Chain) -> None:
+    tree = _Tree([bytes([number]) for number in range(18)])
+    for old in range(1, 17):
+        for new in range(old + 1, 18, 4):
+            name = hashlib.sha256(f"{old} {new}".encode()).hexdigest()
+            call = chain.contract.functions.name_submitter(log_id(name), chain.submitter.address)
+            transact(chain.web3, chain.owner, call, chain.settings)
+            for size, proof in ((old, []), (new, tree.consistency(old, new))):
+                anchor = chain.contract.functions.anchor(log_id(name), size, tree.root(size), bytes(32), proof)
+                transact(chain.web3, chain.submitter, anchor, chain.settings)
+
+
+def test_an_anchor_of_a_log_of_two_to_the_25_leaves_costs_at_most_80_000_gas(
+    chain: Chain, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old_size, new_size = 2**25 - 1, 2**25  # nearly every node of this proof is hashed into both roots
+    proof = [hashlib.sha256(bytes([number])).digest() for number in range(26)]
+    old_root, new_root = _roots_of(old_size, new_size, proof)
+    verify_consistency(
+        HashAlg.SHA256, old_size=old_size, new_size=new_size, old_root=old_root, new_root=new_root, proof=proof
+    )
+    transact(chain.web3, chain.submitter, _call(chain, old_size, old_root, []), chain.settings)
+    receipt = transact(chain.web3, chain.submitter, _call(chain, new_size, new_root, proof), chain.settings)
+    with capsys.disabled():
+        sys.stdout.write(f"\nanchor with {len(proof)} proof nodes: {receipt['gasUsed']} gas ")
+    assert receipt["gasUsed"] <= 80_000
+
+
+def _roots_of(old_size: int, new_size: int, proof: list[bytes]) -> tuple[bytes, bytes]:
+    """Return the roots for which any nodes at all are a proof: RFC 9162 section 2.1.4.2 read forwards."""
+    position, last = old_size - 1, new_size - 1
+    while position & 1:
+        position, last = position >> 1, last >> 1
+    old = new = proof[0]
+    for sibling in proof[1:]:
+        if position & 1 or position == last:
+            old = node_hash(HashAlg.SHA256, sibling, old)
+            new = node_hash(HashAlg.SHA256, sibling, new)
+            while position and not position & 1:
+                position, last = position >> 1, last >> 1
+        else:
+            new = node_hash(HashAlg.SHA256, new, sibling)
+        position, last = position >> 1, last >> 1
+    return old, new
+
+
+def test_only_the_submitter_anchors_and_only_the_owner_names_submitters(chain: Chain) -> None:
+    stranger = Account.create()
+    rich = chain.tester.get_accounts()[0]
+    chain.tester.send_transaction({"from": rich, "to": stranger.address, "value": 10**19, "gas": 21_000})
+    for account in (stranger, chain.owner):
+        with pytest.raises(Exception, match="submitter only"):
+            transact(chain.web3, account, _call(chain, 1, bytes(32), []), chain.settings)
+    for account in (stranger, chain.submitter):
+        call = chain.contract.functions.name_submitter(log_id(ORIGIN), account.address)
+        with pytest.raises(Exception, match="owner only"):
+            transact(chain.web3, account, call, chain.settings)
+
+
+def test_a_chain_that_holds_another_history_raises_the_alarm_and_is_sent_nothing(
+    chain: Chain, append: Append, worker: AnchorWorker, store: SqlLedgerStore, keys: Keys
+) -> None:
+    transact(chain.web3, chain.submitter, _call(chain, 3, bytes(range(32)), []), chain.settings)
+    append(0, 5)
+    block = chain.web3.eth.block_number
+    with pytest.raises(AnchorForked):
+        worker.step(chain.driver(keys))
+    assert chain.web3.eth.block_number == block
+    assert [job.attempts for job in store.pending_anchors()] == [1]
+
+
+def test_a_database_older_than_the_chain_raises_the_alarm(
+    chain: Chain, append: Append, worker: AnchorWorker, keys: Keys
+) -> None:
+    transact(chain.web3, chain.submitter, _call(chain, 9, bytes(range(32)), []), chain.settings)
+    append(0, 5)
+    with pytest.raises(AnchorForked):
+        worker.step(chain.driver(keys))
+
+
+def test_evidence_is_not_signed_before_the_depth_asked_for_and_nothing_is_sent_twice(
+    chain: Chain, append: Append, worker: AnchorWorker, store: SqlLedgerStore, keys: Keys, clock: StillClock
+) -> None:
+    chain.settings = replace(chain.settings, wait_s=0)
+    driver = chain.driver(keys, confirmations=3)
+    append(0, 5)
+    with pytest.raises(AnchorPending):
+        worker.step(driver)
+    block = chain.web3.eth.block_number
+    assert list(store.scan_anchors()) == []
+    clock.advance(600)
+    with pytest.raises(AnchorPending):
+        worker.step(driver)
+    assert chain.web3.eth.block_number == block
+    chain.tester.mine_blocks(3)
+    clock.advance(600)
+    evidence = worker.step(driver)
+    assert evidence is not None
+    assert evidence.reference["block"] == block
+    assert chain.web3.eth.get_transaction_count(chain.submitter.address) == 1
+
+
+def test_a_checkpoint_whose_evidence_was_lost_on_the_way_back_is_found_on_the_chain(
+    chain: Chain, append: Append, worker: AnchorWorker, reader: LedgerReader, keys: Keys
+) -> None:
+    append(0, 5)
+    driver = chain.driver(keys)
+    stored = reader.checkpoint(5)
+    checkpoint = Checkpoint(ORIGIN, 5, reader.root(HashAlg.SHA256, 5), reader.root(HashAlg.SM3, 5), 0)
+    sent = driver.anchor(AnchorRequest(stored.note, checkpoint, None, (), ()))
+    append(5, 6)
+    found = worker.step(driver)
+    assert found is not None
+    assert found.size == 6
+    again = driver.anchor(AnchorRequest(stored.note, checkpoint, driver.head(ORIGIN), (), ()))
+    assert again.reference == sent.reference
+
+
+@pytest.mark.parametrize("at", range(0, 600, 37))
+def test_a_statement_with_one_character_changed_is_no_evidence(
+    chain: Chain, append: Append, worker: AnchorWorker, keys: Keys, at: int
+) -> None:
+    append(0, 2)
+    evidence = worker.step(chain.driver(keys))
+    assert evidence is not None
+    text = evidence.statement
+    at %= len(text)
+    bent = text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
+    witnesses = keys.trust.anchor_witnesses
+    assert verify_evidence(text, witnesses=witnesses) == evidence
+    with pytest.raises(AnchorRefused):
+        verify_evidence(bent, witnesses=witnesses)
+
+
+def test_a_node_that_does_not_answer_leaves_the_job_in_the_outbox_for_later(
+    chain: Chain, append: Append, worker: AnchorWorker, store: SqlLedgerStore, keys: Keys, clock: StillClock
+) -> None:
+    from adapters.chain.evm import connect
+
+    append(0, 2)
+    away = EvmAnchor(
+        connect("http://127.0.0.1:9"), chain.compiled.abi, chain.settings, account=chain.submitter, witness=keys.witness
+    )
+    with pytest.raises(AnchorRefused):
+        worker.step(away)
+    assert worker.step(chain.driver(keys)) is None  # not due yet
+    clock.advance(10)
+    assert worker.step(chain.driver(keys)) is not None
+    assert store.pending_anchors() == []

@@ -1,0 +1,125 @@
+"""Fixtures of every test: real services, started only when a test asks for them, and a clock that does not move.
+
+Tests are ordinary functions; one that needs an event loop calls `run(coroutine)`, so that no plugin decides when
+loops begin and end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import asyncpg
+import pytest
+
+from adapters.sql.engine import Database, open_database
+from adapters.sql.migrate import SCHEMA_OF_ROOM, target_of, upgrade
+from tests.services import browser, postgres, redis
+from tests.services.clock import StillClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from playwright.sync_api import Browser
+
+T = TypeVar("T")
+Dialect = Literal["sqlite", "postgresql"]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """URL of the maintenance database of a PostgreSQL server of this session."""
+    with postgres.running() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """URL of an empty database of this test."""
+    name = f"t_{secrets.token_hex(8)}"
+
+    async def statement(sql: str) -> None:
+        connection = await asyncpg.connect(postgres_server)
+        try:
+            await connection.execute(sql)
+        finally:
+            await connection.close()
+
+    asyncio.run(statement(f"CREATE DATABASE {name}"))
+    yield postgres_server.rpartition("/")[0] + f"/{name}"
+    asyncio.run(statement(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """URL of a Redis server of this session."""
+    with redis.running() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Start a headless Chromium for this session; open a context a test: `chromium.new_context(...)`."""
+    with browser.running() as started:
+        yield started
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def dialect(request: pytest.FixtureRequest) -> Dialect:
+    """Run the test once on each database."""
+    chosen: Dialect = request.param
+    return chosen
+
+
+@pytest.fixture
+def database_url(dialect: Dialect, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """URL (as in `engine.open_database`) of an empty database, once on each dialect."""
+    if dialect == "sqlite":
+        return f"sqlite:///{tmp_path}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+OpenDatabase = Callable[..., AbstractAsyncContextManager[Database]]
+
+
+@pytest.fixture
+def migrated(database_url: str) -> OpenDatabase:
+    """Return `migrated(*rooms)`: an async context manager giving the `Database` of these rooms, tables made.
+
+        def test_x(migrated, run):
+            async def story() -> None:
+                async with migrated("registry", "access") as db: ...
+            run(story())
+
+    The rooms must share a schema. Called twice in one test, it opens the same database twice.
+    """
+
+    @asynccontextmanager
+    async def opened(*rooms: str) -> AsyncIterator[Database]:
+        (schema,) = {SCHEMA_OF_ROOM[room] for room in rooms}
+        for room in rooms:
+            upgrade(room, target_of(room, database_url))
+        database = await open_database(database_url, schema)
+        try:
+            yield database
+        finally:
+            await database.close()
+
+    return opened
+
+
+@pytest.fixture
+def run() -> Callable[[Coroutine[Any, Any, T]], T]:
+    """Run one coroutine in a fresh event loop."""
+    return asyncio.run
+
+
+@pytest.fixture
+def clock() -> StillClock:
+    """Return a clock standing at 2026-07-01T00:00:00Z."""
+    return StillClock(1_782_864_000)
