@@ -19,7 +19,7 @@ from ledger.anchoring import AnchorWorker
 from ledger.audit import AuditEvent, AuditLog
 from ledger.checkpoint import Checkpoint, LogIdentity
 from ledger.entry import Entry, Sequenced
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, LedgerUnavailable
 from ledger.fsck import FsckReport, fsck
 from ledger.merkle import HashAlg
 from ledger.pool import GroupCommit
@@ -148,7 +148,7 @@ class LedgerService:
     async def request_anchor(self) -> None:
         """Ask for the newest checkpoint to be anchored now rather than at the worker's next round; does not wait."""
         for driver in self._drivers:
-            self._anchoring.submit(self._step_quietly, driver)
+            _submitted(self._anchoring, _bound(self._step_quietly, driver))
 
     async def anchor_now(self) -> list[AnchorEvidence]:
         """Anchor the newest waiting checkpoint on every chain and wait for it; the worker's round.
@@ -170,7 +170,7 @@ class LedgerService:
             return None
 
     async def _on(self, pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(pool, work)
+        return await asyncio.wrap_future(_submitted(pool, work))
 
 
 class AuditService:
@@ -198,11 +198,11 @@ class AuditService:
 
     async def latest(self, limit: int, below: int | None = None) -> list[tuple[int, AuditEvent]]:
         """Return events with their places, newest first."""
-        return await asyncio.get_running_loop().run_in_executor(self._reading, lambda: self._log.latest(limit, below))
+        return await asyncio.wrap_future(_submitted(self._reading, lambda: self._log.latest(limit, below)))
 
     async def head(self) -> AuditHead:
         """Return the end of the chain."""
-        return await asyncio.get_running_loop().run_in_executor(self._reading, self._log.head)
+        return await asyncio.wrap_future(_submitted(self._reading, self._log.head))
 
     def _commit(self, requests: Sequence[Sequence[AuditEvent]]) -> list[AuditHead | LedgerError]:
         head = self._log.record_many(event for request in requests for event in request)
@@ -214,3 +214,10 @@ Argument = TypeVar("Argument")
 
 def _bound(function: Callable[[Argument], Result], argument: Argument) -> Callable[[], Result]:
     return lambda: function(argument)
+
+
+def _submitted(pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Future[Result]:
+    try:
+        return pool.submit(work)
+    except RuntimeError as error:  # what an executor says once it is shut down
+        raise LedgerUnavailable(rule="closed") from error

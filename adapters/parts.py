@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Final
 
 from adapters.chain.configured import configured_evm
@@ -28,9 +27,7 @@ from adapters.sql.idp_registry import SqlRegistryStore
 from adapters.sql.idp_transient import SqlTransientStore
 from adapters.sql.keyring import DataKeys, open_keyring
 from adapters.sql.ledger_audit import SqlAuditStore
-from adapters.sql.ledger_engine import LedgerDatabase
-from adapters.sql.ledger_postgres import PostgresLedgerDatabase
-from adapters.sql.ledger_sqlite import SqliteLedgerDatabase
+from adapters.sql.ledger_open import open_audit_database, open_ledger_database
 from adapters.sql.ledger_store import SqlLedgerStore
 from crypto.errors import TrustError
 from crypto.keys import SigningKey
@@ -146,12 +143,6 @@ async def open_parts(
         )
 
 
-def _ledger_database(settings: Settings) -> LedgerDatabase:
-    if settings.embedded:
-        return SqliteLedgerDatabase(Path(settings.database_url.removeprefix("sqlite:///")) / "ledger.sqlite3")
-    return PostgresLedgerDatabase(settings.database_url, schema="ledger")
-
-
 async def _open_ledger(
     stack: AsyncExitStack,
     settings: Settings,
@@ -171,8 +162,10 @@ async def _open_ledger(
         drivers.append(configured)
     if more_anchors is not None:
         drivers.extend(more_anchors(witness))
-    database = _ledger_database(settings)
+    database = open_ledger_database(settings.database_url)
     stack.callback(database.close)
+    audit_database = open_audit_database(settings.database_url)
+    stack.callback(audit_database.close)
     ledger = LedgerService(
         SqlLedgerStore(database, settings.log_origin),
         identity=identity,
@@ -183,7 +176,7 @@ async def _open_ledger(
     )
     await ledger.start()
     stack.push_async_callback(ledger.close)
-    audit = AuditService(SqlAuditStore(database, f"{settings.log_origin}/audit"))
+    audit = AuditService(SqlAuditStore(audit_database, f"{settings.log_origin}/audit"))
     audit.start()
     stack.push_async_callback(audit.close)
     trust = LogTrust({settings.log_origin: identity}, {witness.kid: witness.public})

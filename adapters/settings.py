@@ -67,6 +67,8 @@ class Settings:
     region: str
     region_name_zh: str
     region_name_en: str
+    root_name_zh: str
+    root_name_en: str
     log_origin: str
     outbound_allowed: tuple[str, ...]
     trusted_proxies: tuple[str, ...]
@@ -182,6 +184,8 @@ def check_settings(given: Mapping[str, Any]) -> Settings:
         region=read.text("region", DEFAULT_REGION),
         region_name_zh=read.text("region_name_zh", "演示省教育厅"),
         region_name_en=read.text("region_name_en", "Demonstration Province Department of Education"),
+        root_name_zh=read.text("root_name_zh", "演示教育主管部门"),
+        root_name_en=read.text("root_name_en", "Demonstration Education Authority"),
         log_origin=read.text("log_origin", _origin_of(issuer)),
         outbound_allowed=read.texts("outbound_allowed"),
         trusted_proxies=read.texts("trusted_proxies"),
@@ -224,6 +228,8 @@ def _check_issuer(settings: Settings, read: _Reader) -> None:
         read.refuse("issuer", "url", "is not an address such as https://id.example.edu.cn.")
     elif parts.scheme == "http" and name not in LOOPBACK_NAMES:
         read.refuse("issuer", "https", "must begin with https:// unless it is this machine's loopback address.")
+    if parts.path.strip("/"):
+        read.refuse("issuer", "path", "must be a host's own address, without a path: cookies and pages are the host's.")
     if parts.query or parts.fragment or settings.issuer.endswith("/"):
         read.refuse("issuer", "exact", "must have no query, no fragment and no final slash (OIDC Discovery §3).")
 

@@ -54,8 +54,13 @@ class Accreditation:
         return tuple(statements)
 
     async def _statement(self, above: Accreditor, subject: str, names: Mapping[str, str], *, accrediting: bool) -> str:
+        # Made at their first use, which this is.
         if accrediting:
-            await self._keys.accreditation_key(subject)  # made at its first use
+            await self._keys.accreditation_key(subject)
+        else:
+            await self._keys.credential_key(subject)
+            await self._keys.status_key(subject)
+            await self._keys.document_key(subject)
         wanted = {KeyPurpose.ACCREDITATION} if accrediting else ISSUER_PURPOSES
         keys = tuple(key for key in await self._keys.accredited(subject) if key.purpose in wanted)
         signer = await self._keys.accreditation_key(above.id)  # before the time: a key is never younger than its use

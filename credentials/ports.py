@@ -76,9 +76,9 @@ class IssuerKeys(Protocol):
         ...
 
     async def accredited(self, owner: str) -> tuple[AccreditedKey, ...]:
-        """Return every key of the owner that ever signed for others to verify, with its times, oldest first.
+        """Return every key of the owner that others verify with, with its times, oldest first.
 
-        Credential, status, document and accreditation keys; the first three are made for an issuer that has none.
+        Credential, status, document and accreditation keys, retired and compromised ones included; none is made here.
         """
         ...
 

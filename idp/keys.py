@@ -16,7 +16,7 @@ from crypto.keys import (
     public_from_jwk,
     signing_key_from_bytes,
 )
-from crypto.keystore import KeyStore, KeyUnknown, KeyStateRefused, require_signing
+from crypto.keystore import KeyStateRefused, KeyStore, KeyUnknown, require_signing
 from crypto.sealed import ColumnSealer
 from crypto.sm2 import Sm2Backend
 from crypto.suites import Alg, Purpose

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from idp.model import Affiliated, PersonProfile
 from idp.registry.errors import PersonNumberRefused, PersonUnknown
-from idp.registry.model import AccountStatus
+from idp.registry.model import AccountStatus, Person
 from idp.registry.person_number import parse_person_number
 from idp.registry.store import RegistryStore
 
@@ -17,6 +17,9 @@ class People(Protocol):
     async def profile(self, person: str) -> PersonProfile | None:
         """Return the profile, or None when the person is unknown or not active in the registry."""
 
+    async def in_good_standing(self, person: str) -> bool:
+        """Whether the person is known and active in the registry."""
+
 
 class RegistryPeople:
     """`People` over the registry's store."""
@@ -26,14 +29,10 @@ class RegistryPeople:
 
     async def profile(self, person: str) -> PersonProfile | None:
         """See `People.profile`."""
-        try:
-            number = parse_person_number(person)
-            found = await self._registry.person(number)
-        except (PersonNumberRefused, PersonUnknown):
+        found = await self._active(person)
+        if found is None:
             return None
-        if found.status is not AccountStatus.ACTIVE:
-            return None
-        affiliations = await self._registry.affiliations(number, current_only=True)
+        affiliations = await self._registry.affiliations(found.number, current_only=True)
         return PersonProfile(
             person=person,
             display_name=found.display_name,
@@ -48,3 +47,14 @@ class RegistryPeople:
                 for entry in affiliations
             ),
         )
+
+    async def in_good_standing(self, person: str) -> bool:
+        """See `People.in_good_standing`."""
+        return await self._active(person) is not None
+
+    async def _active(self, person: str) -> Person | None:
+        try:
+            found = await self._registry.person(parse_person_number(person))
+        except (PersonNumberRefused, PersonUnknown):
+            return None
+        return found if found.status is AccountStatus.ACTIVE else None

@@ -91,7 +91,7 @@ def build_provider(
     id_tokens = IdTokens(issuer, keys, subjects, clock=clock)
     consents = Consents(store, clock=clock)
     cookies = CookiePolicy(secure=issuer.startswith("https://"))
-    sessions = Sessions(store, cookies, clock=clock, random_bytes=random_bytes)
+    sessions = Sessions(store, people, cookies, clock=clock, random_bytes=random_bytes)
     proofs = StepProofs(step_key)
     totp = TotpAuthenticator(store, sealer, issuer_name=settings.display_name, clock=clock, random_bytes=random_bytes)
     dispatcher = Dispatcher(

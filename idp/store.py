@@ -115,7 +115,8 @@ class SessionStore(Protocol):
 
     async def end_session(self, reference: str, now: int) -> EndedSession | None:
         """End a session: its cookie dies, its token families (offline ones excepted) are revoked, and an outbox row
-        is written for every client it was used at. Atomic; None when it was not live."""
+        is written for every client it was used at. Atomic; None when it was not live.
+        """
 
     async def end_sessions_of(self, person: str, now: int) -> tuple[EndedSession, ...]:
         """End every session of a person and revoke every token family, offline ones too. Atomic."""
@@ -229,7 +230,8 @@ class TokenStore(Protocol):
     ) -> Rotation:
         """Use up one refresh token and write its successors. Atomic: of any number of concurrent calls for one token
         exactly one is ROTATED; the next is REUSED, which has revoked the family; all others are REFUSED: unknown,
-        expired, family revoked, or account not ACTIVE, and nothing changed."""
+        expired, family revoked, or account not ACTIVE, and nothing changed.
+        """
 
     async def revoke_family(self, family_id: str, now: int) -> None:
         """Revoke a family and with it everything issued in it. Idempotent."""

@@ -1,7 +1,7 @@
 """The audit trail: one event for each security-relevant act of any room, hash-chained with SM3 under its own origin.
 
 Each event's link covers the link before it, its place and its bytes; whoever holds an earlier head (count and link) can
-tell a trail that was edited, thinned, reordered or cut. Heads leave the house by being written into the log.
+tell a trail that was edited, thinned, reordered or cut. `AuditLog.head` gives such a head out, to be kept elsewhere.
 """
 
 from __future__ import annotations

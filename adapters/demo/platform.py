@@ -47,7 +47,7 @@ _KINDS = {
         "subtitle": "演示用图书馆平台",
         "greeting": "今天想读哪本书？",
         "items": ["《乡土中国》", "《红楼梦》", "《时间简史》"],
-        "scope": "openid profile",
+        "scope": "openid",
     },
 }
 

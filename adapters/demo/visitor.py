@@ -23,7 +23,7 @@ _VOID_VALUE = "on"  # HTML Living Standard §4.10.5: the value a checkbox withou
 Upload = tuple[str, bytes, str]  # file name, content, media type
 
 
-class StoryBroken(Exception):  # noqa: N818 - reads as a sentence where it is raised
+class StoryBroken(Exception):
     """A page was not what the story needs next; the message names the page and what was missing, never a secret."""
 
 

@@ -49,8 +49,7 @@ def tree_picture(size: int, *, title: str, description: str) -> str:
         top = GROUND_Y - (GROUND_Y - ROOT_Y - 32) * weight / tallest
         half = max(width / 2 - 3, 2)
         parts.append(
-            f'<path class="tree-part" d="M{middle:.1f} {top:.1f}L{middle - half:.1f} {GROUND_Y}'
-            f'H{middle + half:.1f}Z"/>'
+            f'<path class="tree-part" d="M{middle:.1f} {top:.1f}L{middle - half:.1f} {GROUND_Y}H{middle + half:.1f}Z"/>'
         )
         if width >= 28:  # narrower than its label
             parts.append(f'<text class="tree-count" x="{middle:.1f}" y="{GROUND_Y + 18}">{tree}</text>')

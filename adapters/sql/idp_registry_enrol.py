@@ -1,19 +1,21 @@
 """Enrolment in SQL: one transaction that recognises or registers a person and gives them a place at a school.
 
-Two enrolments meet at three locks, always taken in this order: the ID number, the school, then the person's row, which
-the first UPDATE of a recognised person holds to the end. So the same person enrolled at two schools at once is one
+Enrolments meet at three kinds of lock, always taken in this order: ID numbers, schools, then the person's row, which the
+first UPDATE of a recognised person holds to the end. A batch takes all its ID numbers and schools first, each kind
+sorted, so no two batches wait for each other in a circle. So the same person enrolled at two schools at once is one
 person, and a local number is given once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adapters.sql.database import Row, Transaction
 from adapters.sql.idp_registry_people import FACTS
 from adapters.sql.idp_registry_schools import school_in, school_lock
 from adapters.sql.idp_registry_sealing import PersonSealer, affiliation_of
-from idp.registry.errors import AffiliationRefused, StatusRefused
+from idp.registry.errors import AffiliationRefused, RegistryRefused, StatusRefused
 from idp.registry.model import (
     SOURCE_RANK,
     AccountStatus,
@@ -41,10 +43,27 @@ class EnrolmentDesk:
     region: str
 
 
-async def enrol(desk: EnrolmentDesk, tx: Transaction, request: EnrolmentRequest, now: int) -> Enrolment:
-    """Do what `RegistryStore.enrol_person` promises, inside `tx`."""
-    one = _Enrolment(desk, tx, request, now)
-    return await one.run()
+async def enrol(
+    desk: EnrolmentDesk, tx: Transaction, requests: Sequence[EnrolmentRequest], now: int
+) -> tuple[Enrolment | RegistryRefused, ...]:
+    """Do what `RegistryStore.enrol_people` promises, inside `tx`."""
+    for name in lock_names(desk, requests):
+        await tx.lock(name)
+    done: list[Enrolment | RegistryRefused] = []
+    for request in requests:
+        try:
+            done.append(await _Enrolment(desk, tx, request, now).run())
+        except RegistryRefused as refusal:
+            # Every refusal of an enrolment comes before its first write, so the others' transaction is untouched.
+            done.append(refusal)
+    return tuple(done)
+
+
+def lock_names(desk: EnrolmentDesk, requests: Sequence[EnrolmentRequest]) -> list[str]:
+    """Return the locks of these enrolments in the order in which everybody takes them."""
+    people = {desk.sealer.id_index(r.id_number).hex() for r in requests if r.id_number is not None}
+    schools = {r.affiliation.school for r in requests if r.affiliation is not None}
+    return [*(f"registry/id/{index}" for index in sorted(people)), *(school_lock(code) for code in sorted(schools))]
 
 
 class _Enrolment:
@@ -59,13 +78,9 @@ class _Enrolment:
         self._stated = {"real_name": request.real_name, "birth": None if birth is None else birth.isoformat()}
 
     async def run(self) -> Enrolment:
-        if self._index is not None:
-            pass
         place = self._request.affiliation
-        if place is not None:
-            await self._tx.lock(school_lock(place.school))
-            if not (await school_in(self._tx, place.school)).is_open:
-                raise AffiliationRefused(field="school_code", rule="school_closed")
+        if place is not None and not (await school_in(self._tx, place.school)).is_open:
+            raise AffiliationRefused(field="school_code", rule="school_closed")
         recognised = await self._recognise(place)
         conflicts: tuple[Conflict, ...] = ()
         if recognised is None:

@@ -18,3 +18,14 @@ def open_ledger_database(url: str) -> LedgerDatabase:
     if isinstance(target, PostgresTarget):
         return PostgresLedgerDatabase(target.url, schema=target.schema)
     return SqliteLedgerDatabase(target.path)
+
+
+def open_audit_database(url: str) -> LedgerDatabase:
+    """Open where the audit trail is written: on SQLite a file of its own, so that no sign-in waits behind a full pool.
+
+    Raises LedgerUnavailable.
+    """
+    target = target_of("audit", url)
+    if isinstance(target, PostgresTarget):
+        return PostgresLedgerDatabase(target.url, schema=target.schema)
+    return SqliteLedgerDatabase(target.path)

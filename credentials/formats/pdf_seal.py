@@ -115,7 +115,7 @@ def seal_pdf(
         certificate = read_certificate(certificate_der)
     except DocumentAltered as error:
         raise SealRefused(field="certificate", rule=error.rule) from error
-    if False:
+    if not certificate.not_before <= signing_time <= certificate.not_after:
         raise SealRefused(field="signing_time", rule="certificate_validity")
     base = _read_base(pdf)
     placeholder = write_cms(certificate, bytes(32), bytes(MAX_SIGNATURE_DER))

@@ -23,6 +23,8 @@ ORDER = (
 _RANK = {name: place for place, name in enumerate(ORDER)}
 # The claim that names a record of each kind to a reader.
 TITLE_CLAIMS = ("major", "achievement", "title")
+# Claims whose values are names of the product's own, and where their words stand.
+_WORDED = {"level": "credentials.level.", "licence": "batch.licence_"}
 _BEIJING_NOON_AS_UTC_S = 4 * 3600
 
 
@@ -57,14 +59,12 @@ def value_of(name: str, value: object, t: Translator) -> str:
     if name == "credits_hundredths" and type(value) is int and value >= 0:
         return show_credits(value)
     if name == "file_size" and type(value) is int:
-        return t("record.bytes", count=t.number(value))
+        return t.number(value)
     if name.endswith(("_date", "_on")) and isinstance(value, str):
         return _day(value, t)
-    if name in {"level", "licence"} and isinstance(value, str):
-        code = f"credentials.{name}.{value}"
+    if name in _WORDED and isinstance(value, str):
+        code = f"{_WORDED[name]}{value}"
         return t(code) if code in t else value
-    if name == "duration_years":
-        return t("record.years", count=str(value))
     if isinstance(value, str | int):
         return str(value)
     return json.dumps(value, ensure_ascii=False)

@@ -38,8 +38,10 @@ def life_line(events: Sequence[LifeEvent], *, now: int, title: str, description:
     shown = tuple(events)[-MARKS_MAX:]
     places = _places([event.at for event in shown], now)
     parts = [
-        f'<svg class="life-line" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
+        (
+            f'<svg class="life-line" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+            f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
+        )
     ]
     state: State | None = None
     for index, event in enumerate(shown):

@@ -41,9 +41,7 @@ class Translator(Protocol):
 class Render(Protocol):
     """Fills one template of this package's folder within the frame of every page."""
 
-    def __call__(
-        self, request: Request, name: str, context: Mapping[str, Any], status_code: int = 200
-    ) -> Response:
+    def __call__(self, request: Request, name: str, context: Mapping[str, Any], status_code: int = 200) -> Response:
         """Return the page. Every name the template uses must be in `context`."""
         ...
 

@@ -24,8 +24,10 @@ def row_grid(states: Sequence[RowState], *, title: str, description: str) -> str
     squares = [_worst(states[start : start + rows_each]) for start in range(0, len(states), rows_each)]
     height = max(1, -(-len(squares) // COLUMNS)) * CELL
     parts = [
-        f'<svg class="row-grid" viewBox="0 0 {COLUMNS * CELL} {height}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
+        (
+            f'<svg class="row-grid" viewBox="0 0 {COLUMNS * CELL} {height}" role="img" aria-label="{escape(title)}">'
+            f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
+        )
     ]
     for state in _WORST_FIRST:
         path = "".join(

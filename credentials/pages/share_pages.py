@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from credentials.errors import ShareRefused, ShareUnknown
-from credentials.issuers import Issuers
 from credentials.model import HeldCredential, Share
 from credentials.pages.claims import Fact, facts, in_order, label_of, title_of
 from credentials.pages.codes import qr_svg
 from credentials.pages.forms import Typed, read_form, whole_number
+from credentials.pages.refusals import refusal_sentence
 from credentials.pages.render import Render, Translator
 from credentials.pages.visitors import for_signed_in
 from credentials.pages.wallet_pages import WALLET_PATH, share_state
-from credentials.ports import Clock
-from credentials.sharing import Sharing
+from credentials.ports import Clock, Issuers
+from credentials.sharing import DAY_S, MAX_DAYS, MAX_VIEWS, MIN_DAYS, Sharing
 from credentials.wallet import Wallet
 from idp.authority.model import Actor
 
 SHARE_PATH = "/shares"
 DAY_CHOICES = (1, 7, 30, 180)
-DAYS_MOST = 180
-VIEWS_MOST = 1000
 _OTHER = "other"
-_DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +106,12 @@ def _wish(typed: Typed, held: HeldCredential, t: Translator) -> Wish:
         fields = tuple(name for name in fields if name in held.selectable)
     choice, written = typed.text("days_choice"), typed.text("days")
     days = whole_number(written if choice == _OTHER else choice)
-    if days is None or not 1 <= days <= DAYS_MOST:
+    if days is None or not MIN_DAYS <= days <= MAX_DAYS:
         errors["days"] = t("share.days_refused")
     views_written = typed.text("views")
     views = whole_number(views_written) if views_written else None
-    if views_written and (views is None or not 1 <= views <= VIEWS_MOST):
-        errors["views"] = t("share.limit_refused", most=VIEWS_MOST)
+    if views_written and (views is None or not 1 <= views <= MAX_VIEWS):
+        errors["views"] = t("share.limit_refused", most=MAX_VIEWS)
     return Wish(fields, choice, written, views_written, days or 0, views, errors)
 
 
@@ -142,7 +139,7 @@ class _SharePages:
                     actor, held.id, fields=frozenset(wish.fields), days=wish.days, view_limit=wish.views
                 )
             except ShareRefused as refused:
-                again = Wish(**{**_values(wish), "errors": {refused.field or "fields": t("share.fields_refused")}})
+                again = replace(wish, errors={refused.field or "fields": refusal_sentence(refused, t)})
                 return self._form(request, held, again, 422)
             return RedirectResponse(f"{SHARE_PATH}/{share.id}", status_code=303)
         return self._check(request, held, wish) if step == "check" else self._form(request, held, wish)
@@ -161,7 +158,7 @@ class _SharePages:
             state=share_state(share, now),
             code=share.code,
             link=link,
-            qr=qr_svg(link, title=t("share.qr_title", code=share.code)),
+            qr=qr_svg(link, title=t("share.qr_title", value=share.code)),
             until=share.valid_until,
             fields=_labels({*share.fields, *held.always} & held.claims.keys(), t),
             views=share.views,
@@ -190,7 +187,7 @@ class _SharePages:
             shown=facts(shown, t),
             hidden=_labels(held.claims.keys() - shown.keys(), t),
             days=wish.days,
-            until=self._deps.clock() + wish.days * _DAY_S,
+            until=self._deps.clock() + wish.days * DAY_S,
             views=wish.views,
             typed=wish.as_pairs(),
         )
@@ -205,14 +202,10 @@ class _SharePages:
             "always": facts({name: said[name] for name in held.always if name in said}, t),
             "optional": facts({name: said[name] for name in held.selectable if name in said}, t),
             "day_choices": DAY_CHOICES,
-            "views_most": VIEWS_MOST,
+            "views_most": MAX_VIEWS,
         }
         context = {"view": view, "errors": wish.errors, "typed": wish.as_typed()}
         return self._deps.render(request, "credentials/share.html", context, status_code)
-
-
-def _values(wish: Wish) -> dict[str, object]:
-    return {name: getattr(wish, name) for name in Wish.__slots__}
 
 
 def _labels(names: set[str], t: Translator) -> list[Fact]:

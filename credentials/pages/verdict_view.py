@@ -45,7 +45,7 @@ def verdict_view(verdict: Verdict, t: Translator, *, checked_at: int, code: str 
     checks = tuple(_check(check, t) for check in verdict.checks)
     return VerdictView(
         verdict=verdict.outcome.value,
-        sentence=verdict.code,
+        sentence=f"{verdict.code}.sentence",
         altered=any(check.name is CheckName.DOCUMENT and check.result is Result.FAIL for check in verdict.checks),
         kind=kind_of_type(verdict.type),
         facts=(*_issuer(verdict.issuer, verdict.facts, t), *facts(verdict.facts, t)),

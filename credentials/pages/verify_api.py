@@ -9,7 +9,7 @@ Answer 200, `application/json`: `{"verdict": "valid" | "invalid" | "revoked" | "
 `facts` is empty unless the issuer's signature held. Only `valid` is a yes.
 
 Refusals carry `{"error": code, "field": … or null, "rule": … or null}`: 404 `credentials.share_unknown`, 410
-`credentials.share_ended` (rule expired, revoked or view_limit), 413 `credentials.upload_too_large`, 422
+`credentials.share_ended` (rule expired, revoked or view_limit), 413 `upload.too_large`, 422
 `credentials.unreadable`.
 """
 
@@ -62,15 +62,12 @@ class _VerifyApi:
     async def verify(self, request: Request) -> Response:
         data = await _body(request)
         if data is None:
-            return _json({"error": "credentials.upload_too_large", "field": None, "rule": "length"}, 413)
+            return _json({"error": "upload.too_large", "field": None, "rule": "length"}, 413)
         try:
             typed = _code_in(data)
             if typed is None:
                 return _json((await self._desk.of_file(data)).to_value(), 200)
-            code = code_typed(typed)
-            if code is None:
-                raise ShareUnknown(field="code", rule="form")
-            found = await self._desk.by_code(code, viewer=viewer_of(request, "api"))
+            found = await self._desk.by_code(code_typed(typed), viewer=viewer_of(request, "api"))
             return _json({**found.verdict.to_value(), "valid_until": found.valid_until}, 200)
         except (ShareUnknown, ShareEnded, Unreadable) as error:
             status = next(status for kind, status in _STATUS if isinstance(error, kind))

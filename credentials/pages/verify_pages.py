@@ -64,8 +64,9 @@ class _VerifyPages:
             return await self._judged(request, typed, "text", typed.text("text").encode())
         if not typed.text("code"):
             return self._refused(request, typed, "code", "verify.nothing_given", 422)
-        code = code_typed(typed.text("code"))
-        if code is None:
+        try:
+            code = code_typed(typed.text("code"))
+        except ShareUnknown:
             return self._refused(request, typed, "code", "verify.code_form", 422)
         return RedirectResponse(f"{VERIFY_PATH}/{code}", status_code=303)
 
@@ -74,10 +75,8 @@ class _VerifyPages:
         if request.method == "HEAD":
             return Response()
         typed = Typed({"code": (request.path_params["code"],)}, None, file_too_large=False)
-        code = code_typed(typed.text("code"))
-        if code is None:
-            return self._refused(request, typed, "code", "verify.code_form", 404)
         try:
+            code = code_typed(typed.text("code"))
             found = await self._deps.desk.by_code(code, viewer=viewer_of(request, "browser"))
         except ShareUnknown:
             return self._refused(request, typed, "code", "verify.code_unknown", 404)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlencode
 
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
 from idp.authority.decide import signed_in
 from idp.authority.errors import SecondFactorRequired, SignInRequired
 from idp.authority.model import Actor, Duty
 from idp.registry.school_code import SchoolCode
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
 
 PageHandler = Callable[[Request, Actor], Awaitable[Response]]
 Handler = Callable[[Request], Awaitable[Response]]
@@ -20,18 +21,23 @@ SIGN_IN_PATH = "/signin"
 TWO_FACTORS = "2"
 
 
-def for_signed_in(handler: PageHandler, *, back: str | None = None) -> Handler:
+def for_signed_in(handler: PageHandler, *, back: str | None = None, for_scripts: bool = False) -> Handler:
     """Call the handler with the signed-in actor; send anyone else, or anyone who needs a second factor, to sign in.
 
     They come back to the page itself, or, where it only takes forms, to `back`, a path filled with the path's parameters.
+    What a page's script asks for (`for_scripts`) is answered 401 instead: the script then loads the page again.
     """
 
     async def handle(request: Request) -> Response:
         try:
             return await handler(request, signed_in(request.state.actor))
         except SignInRequired:
+            if for_scripts:
+                return Response(status_code=401)
             return _to_sign_in(request, back, {})
         except SecondFactorRequired:
+            if for_scripts:
+                return Response(status_code=401)
             return _to_sign_in(request, back, {"acr": TWO_FACTORS})
 
     return handle

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from credentials.model import HeldCredential, Share, StatusChange
+from credentials.pages.listing import listing
 from credentials.pages.claims import Fact, facts, title_of
 from credentials.pages.life import LifeView, life_of, word_of
-from credentials.pages.listing import listing
 from credentials.pages.render import Render, Translator
 from credentials.pages.visitors import for_signed_in
 from credentials.ports import Clock
@@ -118,7 +118,7 @@ class _WalletPages:
     def __init__(self, deps: WalletDeps) -> None:
         self._deps = deps
 
-    async def list(self, request: Request, actor: Actor) -> Response:
+    async def all(self, request: Request, actor: Actor) -> Response:
         t = self._deps.render.translator(request)
         cards = [card_of(held, t) for held in await self._deps.wallet.credentials(actor)]
         shown = listing(request, cards, size=CARDS_A_PAGE)
@@ -168,7 +168,9 @@ class _WalletPages:
     async def certificate(self, request: Request, actor: Actor) -> Response:
         credential_id = request.path_params["id"]
         held = await self._deps.wallet.credential(actor, credential_id)
-        return _download(await self._deps.press.certificate(actor, credential_id), "application/pdf", f"{held.number}.pdf")
+        return _download(
+            await self._deps.press.certificate(actor, credential_id), "application/pdf", f"{held.number}.pdf"
+        )
 
 
 def _download(data: bytes, media_type: str, name: str) -> Response:
@@ -182,7 +184,7 @@ def routes(deps: WalletDeps) -> list[Route]:
     pages = _WalletPages(deps)
     one = WALLET_PATH + "/{id}"
     return [
-        Route(WALLET_PATH, for_signed_in(pages.list), methods=["GET"]),
+        Route(WALLET_PATH, for_signed_in(pages.all), methods=["GET"]),
         Route(one, for_signed_in(pages.one), methods=["GET"]),
         Route(one + "/bundle.json", for_signed_in(pages.bundle, back=one), methods=["GET"]),
         Route(one + "/receipt.json", for_signed_in(pages.receipt, back=one), methods=["GET"]),

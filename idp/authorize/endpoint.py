@@ -97,10 +97,11 @@ class AuthorizeEndpoint:
 
     async def _answer(self, request: Request, asked: AuthorizationRequest, client: Client) -> Response:
         session = await self._flows.sessions.current(request)
-        if session is not None and not self._hint_matches(asked, client, session):
+        other_person = session is not None and not self._hint_matches(asked, client, session)
+        if other_person:
             session = None
         browser = self._flows.browser_secret(request)
-        transaction = self._transaction(asked, client, browser)
+        transaction = self._transaction(asked, client, browser, other_person=other_person)
         try:
             step = await self._flows.decide(transaction, session)
         except (AccountRefused, ClientRefused) as refusal:
@@ -111,15 +112,17 @@ class AuthorizeEndpoint:
             raise _refusal_of(step)
         return await self._flows.begin(transaction, browser)
 
-    def _transaction(self, asked: AuthorizationRequest, client: Client, browser: str) -> LoginTransaction:
+    def _transaction(
+        self, asked: AuthorizationRequest, client: Client, browser: str, *, other_person: bool
+    ) -> LoginTransaction:
         now = self._clock()
         not_before = 0 if asked.max_age is None else max(0, now - int(asked.max_age))
         wants_two = client.acr_minimum is Acr.TWO or Acr.TWO.value in asked.acr_values
         requirement = Requirement(
             acr=Acr.TWO if wants_two else Acr.ONE,
             not_before=not_before,
-            # Choosing another account means signing in as it: a browser keeps one session.
-            fresh=bool(asked.prompt & {"login", "select_account"}),
+            # Choosing another account, or being the one the hint names, means signing in: a browser keeps one session.
+            fresh=other_person or bool(asked.prompt & {"login", "select_account"}),
             consent_again="consent" in asked.prompt,
             login_hint=asked.login_hint,
         )

@@ -38,10 +38,30 @@ URIS_MAX = 20
 # RFC 9700 §4.15: letters first, shorter than any `sub` of ours, so a client can never look like a person.
 _CLIENT_ID = re.compile(r"[a-z][a-z0-9-]{2,39}")
 _KNOWN = frozenset(
-    "client_id client_name name_zh name_en redirect_uris post_logout_redirect_uris backchannel_logout_uri "
-    "sector_identifier subject_type id_token_signed_response_alg token_endpoint_auth_method client_secret jwks "
-    "grant_types require_pkce access_token_format scope scopes_required scopes_optional acr_minimum client_uri "
-    "filing".split()
+    [
+        "client_id",
+        "client_name",
+        "name_zh",
+        "name_en",
+        "redirect_uris",
+        "post_logout_redirect_uris",
+        "backchannel_logout_uri",
+        "sector_identifier",
+        "subject_type",
+        "id_token_signed_response_alg",
+        "token_endpoint_auth_method",
+        "client_secret",
+        "jwks",
+        "grant_types",
+        "require_pkce",
+        "access_token_format",
+        "scope",
+        "scopes_required",
+        "scopes_optional",
+        "acr_minimum",
+        "client_uri",
+        "filing",
+    ]
 )
 
 _E = TypeVar("_E", bound=StrEnum)

@@ -15,7 +15,7 @@ from idp.login.policy import SignInPolicy
 from idp.login.proof import StepProofs
 from idp.login.totp import TotpAuthenticator
 from idp.login.transaction import LoginTransaction
-from idp.model import AMR_OF, Acr, AccountState, Authentication, AuthenticatorKind, Session
+from idp.model import AMR_OF, AccountState, Acr, Authentication, AuthenticatorKind, Session
 from idp.people import People
 from idp.store import AccountStore, ClientStore
 
@@ -157,7 +157,8 @@ class Dispatcher:
 
     async def _require_standing(self, person: str) -> None:
         account = await self._accounts.account(person)
-        if account is None or account.state is not AccountState.ACTIVE or await self._people.profile(person) is None:
+        active = account is not None and account.state is AccountState.ACTIVE
+        if not active or not await self._people.in_good_standing(person):
             raise AccountRefused(rule="standing")
 
     async def _release(self, transaction: LoginTransaction, session: Session) -> Step:

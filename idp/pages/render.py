@@ -12,7 +12,5 @@ from starlette.responses import Response
 class Render(Protocol):
     """Renders a template in the language of the request."""
 
-    def __call__(
-        self, request: Request, template: str, context: Mapping[str, object], status_code: int = 200
-    ) -> Response:
+    def __call__(self, request: Request, name: str, context: Mapping[str, object], status_code: int = 200) -> Response:
         """Return the page."""

@@ -7,11 +7,12 @@ to this text by one conformance suite.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Protocol
 
 from idp.registry.division import Division, DivisionTable
+from idp.registry.errors import RegistryRefused
 from idp.registry.id_number import IdNumber
 from idp.registry.model import (
     AccountStatus,
@@ -102,6 +103,17 @@ class RegistryStore(Protocol):
 
         Raises `SchoolUnknown`; `AffiliationRefused`: school_closed, local_number_taken; `StatusRefused(rule="disabled")`
         for a recognised person who is disabled.
+        """
+        ...
+
+    async def enrol_people(
+        self, requests: Sequence[EnrolmentRequest], *, now: int
+    ) -> tuple[Enrolment | RegistryRefused, ...]:
+        """Enrol up to `MAX_PAGE` people in one transaction, in order, each as `enrol_person` does.
+
+        Who is refused comes back as the refusal, in their place, and the others are enrolled. A roster is enrolled in
+        batches of this size: a crash loses the batch under way, and enrolling all again changes nothing.
+        Raises `RowRefused(rule="batch_too_large")` for more.
         """
         ...
 

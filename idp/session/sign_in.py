@@ -6,6 +6,7 @@ from starlette.requests import HTTPConnection
 
 from crypto.encoding import b64u_encode
 from idp.model import REFERENCE_BYTES, Authentication, Clock, EndedSession, RandomBytes, Session
+from idp.people import People
 from idp.session.cookies import CookiePolicy, cookie_hash, new_secret
 from idp.session.origin import device_of, place_of
 from idp.store import SessionStore
@@ -23,20 +24,25 @@ TOUCH_INTERVAL_S = 60
 class Sessions:
     """The one place that turns a cookie into a session and an authentication into a cookie."""
 
-    def __init__(self, store: SessionStore, cookies: CookiePolicy, *, clock: Clock, random_bytes: RandomBytes) -> None:
+    def __init__(
+        self, store: SessionStore, people: People, cookies: CookiePolicy, *, clock: Clock, random_bytes: RandomBytes
+    ) -> None:
         self._store = store
+        self._people = people
         self._clock = clock
         self._random_bytes = random_bytes
         self.cookies = cookies
 
     async def current(self, connection: HTTPConnection) -> Session | None:
-        """Return the live session of this request, its account active; move its idle limit."""
+        """Return the live session of this request, account and person active; move its idle limit."""
         secret = self.cookies.session_secret(connection)
         if secret is None:
             return None
         now = self._clock()
         session = await self._store.session_by_cookie(cookie_hash(secret), now)
-        if session is not None and now - session.last_seen >= TOUCH_INTERVAL_S:
+        if session is None or not await self._people.in_good_standing(session.person):
+            return None
+        if now - session.last_seen >= TOUCH_INTERVAL_S:
             idle_until = min(now + IDLE_LIMIT_S, session.absolute_until)
             await self._store.touch_session(session.reference, now=now, idle_until=idle_until)
         return session

@@ -286,6 +286,48 @@ def rewrapped(cms: bytes, old: bytes, new: bytes) -> bytes:
     return walk(cms)
 
 
+def signed_again(data: bytes) -> bytes:
+    """Sign a changed file anew with the school's own key: only its layout is wrong."""
+    digest, _ = digest_and_cms(data)
+    certificate = read_certificate(certificate_of(school_key()))
+    return with_cms(data, pdf_cms.sign_cms(certificate, digest, der_signer(school_key())))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "rule"),
+    [
+        (rb"(/ByteRange\[0 \d+ \d+ \d+)(\d)", rb"\g<1>?", "byte_range"),
+        (rb"/M\(D:2026", rb"/M(D:2036", "signature_dictionary"),
+        (rb"(?s)(ModDate\(D:)2026(.*/M\(D:)2026", rb"\g<1>2036\g<2>2036", "certificate_validity"),
+        (rb"(?s)(ModDate\(D:)202609(.*/M\(D:)202609", rb"\g<1>202613\g<2>202613", "date"),
+        (rb"/Params<</ModDate\((.{17})\)/Size (\d)", rb"/Params<</ModDate(\1)/Size 9", "attachment"),
+        (rb"/UF\(edutrust", rb"/UF(edutruzt", "objects"),
+        (rb"/T\(EduTrustSeal\)/F 132", rb"/T(EduTrustSeal)/F 133", "objects"),
+        (rb"/SigFlags 3", rb"/SigFlags 1", "catalogue"),
+        (rb"(\n<</Type/Filespec)", rb"\n</Type/Filespec/", "attachment"),
+        (rb"/MarkInfo", rb"/ endobj/", "catalogue"),
+        (rb"/Type/Catalog/Pages 1 0 R", rb"/ByteRange/Catalog/Pages ", "one_signature"),
+        (rb"(\nxref\n\d+ 1\n00)0", rb"\g<1>1", None),
+        (rb"/Prev \d", rb"/Prev 0", "trailer"),
+    ],
+)
+def test_a_file_of_another_layout_is_refused_even_when_its_signature_verifies(
+    pattern: bytes, replacement: bytes, rule: str | None
+) -> None:
+    data = sealed()
+    if replacement.endswith(b"?"):
+        found = re.search(pattern, data)
+        assert found
+        replacement = found[1] + (b"1" if found[2] != b"1" else b"2")
+    last = rule != "one_signature"
+    update_at = data.rindex(b"/Type/EmbeddedFile") if last else 0
+    changed = data[:update_at] + re.sub(pattern, replacement, data[update_at:], count=1)
+    assert changed != data
+    assert len(changed) == len(data)
+    refusal = refused(signed_again(changed))
+    assert rule is None or refusal.rule == rule
+
+
 def test_a_file_sealed_by_a_stranger_names_the_stranger() -> None:
     stranger = generate_signing_key(Alg.ES256, backend=select_backend(("libcrypto", "gmssl")))
     data = seal_pdf(

@@ -9,9 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
+from joserfc.errors import JoseError
+from joserfc.jws import JWSRegistry
 
 from crypto.encoding import b64u_decode, b64u_encode
 from crypto.errors import AlgorithmRefused, EncodingRefused, SignatureInvalid, TokenRefused, TrustError
+from crypto.jose import REGISTRIES
 from crypto.jws import (
     REFUSED_HEADERS,
     check_times,
@@ -126,6 +129,15 @@ def test_a_public_key_is_never_an_hmac_secret(signing_keys: Keys, alg: Alg) -> N
             mac = hmac.digest(secret, data, "sha256") if name == "HS256" else hmac_sm3(secret, data)
             with pytest.raises(AlgorithmRefused):
                 verify_jws(f"{signing_input}.{b64u_encode(mac)}", keys={key.kid: key.public}, policy=ID_TOKEN)
+
+
+@pytest.mark.parametrize("alg", list(Alg))
+def test_the_registry_underneath_knows_one_algorithm_only(alg: Alg) -> None:
+    assert REGISTRIES[alg].get_alg(alg.value).name == alg.value
+    for name in ("none", "HS256", *(other.value for other in Alg if other is not alg)):
+        with pytest.raises(JoseError):
+            REGISTRIES[alg].get_alg(name)
+    assert Alg.SGD_SM3_SM2.value not in JWSRegistry.algorithms
 
 
 @pytest.mark.parametrize("claimed", list(Alg))

@@ -304,6 +304,15 @@ def test_a_set_with_a_bad_member_is_refused_whole(signing_keys: Keys) -> None:
             parse_jwks(shape, alg=Alg.ES256)
 
 
+def test_keys_passed_over_may_not_share_a_key_id_either(signing_keys: Keys) -> None:
+    good = dict(signing_keys[Alg.ES256].public.jwk)
+    stranger = {"kty": "OKP", "crv": "X25519", "x": "AA", "kid": "twice"}
+    assert len(parse_jwks({"keys": [good, stranger]}, alg=Alg.ES256)) == 1
+    with pytest.raises(KeyRefused) as refused:
+        parse_jwks({"keys": [good, stranger, {**stranger, "crv": "X448"}]}, alg=Alg.ES256)
+    assert refused.value.rule == "duplicate"
+
+
 def test_two_nameless_copies_of_one_key_are_a_duplicate(signing_keys: Keys) -> None:
     nameless = changed(signing_keys[Alg.ES256], kid=...)
     with pytest.raises(KeyRefused):

@@ -182,7 +182,19 @@ OTHER_KEYS: dict[str, tuple[str, bytes]] = {
     "successor": ("P + G", plain.encode(plain.affine(D + 1))),
 }
 
+
 # name → (how it was made, 64 bytes or not, that are no public key)
+@cache
+def small_point() -> tuple[int, int]:
+    """Return a point whose x leaves room for x + p in 32 bytes; p = 3 mod 4 makes the root a power."""
+    for x in range(1, 100):
+        square = (x**3 + plain.A * x + plain.B) % P
+        y = pow(square, (P + 1) // 4, P)
+        if y * y % P == square:
+            return x, y
+    raise AssertionError
+
+
 NO_KEYS: dict[str, tuple[str, bytes]] = {
     "zeros": ("x = y = 0, which some take for infinity", bytes(64)),
     "ones": ("64 bytes ff", b"\xff" * 64),
@@ -191,6 +203,7 @@ NO_KEYS: dict[str, tuple[str, bytes]] = {
     "swapped": ("y‖x", PUBLIC[32:] + PUBLIC[:32]),
     "x_is_p": ("x := p, which is 0 mod p", plain.b32(P) + PUBLIC[32:]),
     "y_is_p": ("y := p", PUBLIC[:32] + plain.b32(P)),
+    "x_alias": ("a good point with x + p for x", plain.b32(small_point()[0] + P) + plain.b32(small_point()[1])),
     "y_zero": ("y := 0; the curve has no point of order two", PUBLIC[:32] + bytes(32)),
     "p256_generator": (
         "the generator of NIST P-256",
@@ -239,6 +252,7 @@ DERS: dict[str, tuple[str, bytes]] = {
     "trailing_byte": ("a zero byte after the sequence", GOOD_DER + b"\0"),
     "trailing_inside": ("NULL as a third element", sequence(R_DER, S_DER, b"\x05\0")),
     "three_integers": ("a third INTEGER", sequence(R_DER, S_DER, integer(b"\1"))),
+    "short_trailing": ("NULL after two small integers", sequence(integer(b"\x01"), integer(b"\x01"), b"\x05\0")),
     "one_integer": ("r alone", sequence(R_DER)),
     "empty_sequence": ("SEQUENCE of nothing", b"\x30\0"),
     "empty": ("no bytes", b""),

@@ -187,6 +187,43 @@ def test_a_proof_with_anything_bent_is_refused(size: int, data: st.DataObject) -
             verify_inclusion(alg, index=one_index, size=one_size, leaf=one_leaf, path=one_path, root=one_root)
 
 
+@given(sizes=st.tuples(st.integers(1, 300), st.integers(1, 300)), data=st.data())
+def test_a_consistency_proof_with_anything_bent_is_refused(sizes: tuple[int, int], data: st.DataObject) -> None:
+    alg = HashAlg.SHA256
+    old_size, new_size = min(sizes), max(sizes)
+    grown = Grown(alg)
+    grown.grow(new_size)
+    old, new = grown.tree.root(old_size), grown.tree.root(new_size)
+    proof = list(grown.tree.consistency(old_size, new_size))
+    verify_consistency(alg, old_size=old_size, new_size=new_size, old_root=old, new_root=new, proof=proof)
+    forged = _flip(old, data)
+    bent: list[tuple[int, int, bytes, bytes, list[bytes]]] = [
+        (old_size, new_size, forged, new, proof),
+        (old_size, new_size, old, _flip(new, data), proof),
+        (old_size, new_size, old, new, [*proof, new]),
+        (old_size, new_size, old, new, [old, *proof]),
+        (0, new_size, empty_root(alg), new, proof),
+        (new_size + 1, new_size, old, new, proof),
+    ]
+    if proof:
+        at = data.draw(st.integers(0, len(proof) - 1))
+        bent += [
+            (old_size, new_size, old, new, proof[:-1]),
+            (old_size, new_size, old, new, []),
+            (old_size, new_size, old, new, [*proof[:at], _flip(proof[at], data), *proof[at + 1 :]]),
+            (old_size, new_size, new, old, proof),
+        ]
+    for one_old, one_new, old_root, new_root, one_proof in bent:
+        with pytest.raises(ProofRefused):
+            verify_consistency(
+                alg, old_size=one_old, new_size=one_new, old_root=old_root, new_root=new_root, proof=one_proof
+            )
+
+
+def _flip(digest: bytes, data: st.DataObject) -> bytes:
+    return (int.from_bytes(digest) ^ (1 << data.draw(st.integers(0, 255)))).to_bytes(32)
+
+
 def test_an_inner_node_is_never_the_hash_of_a_leaf() -> None:
     left, right = leaf_hash(HashAlg.SM3, b"a"), leaf_hash(HashAlg.SM3, b"b")
     assert leaf_hash(HashAlg.SM3, left + right) != node_hash(HashAlg.SM3, left, right)

@@ -196,6 +196,22 @@ def test_any_one_bit_changed_in_a_note_is_found(keys: Keys) -> None:
             verify_checkpoint(note[:at] + bytes([note[at] ^ (1 << bit)]) + note[at + 1 :], log=keys.identity)
 
 
+_PIECES = ["text", "— ", "name ", "AAAAAAA=", "AAAAAAB=", "AAAAAAAA", "\n", "\n\n", " ", "\r", "\u2028", "x", "="]
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=14).map("".join))
+@example("text\n\n— name AAAAAAA=\n")
+@example("text\n\n— name AAAAAAB=\n")
+@example("text\n\nmore\n\n— name AAAAAAAA\n— name AAAAAAAA\n")
+def test_a_note_that_parses_is_byte_for_byte_what_would_be_written(text: str) -> None:
+    data = text.encode()
+    try:
+        note = parse_note(data)
+    except CheckpointRefused:
+        return
+    assert encode_note(note.text, note.signatures) == data
+
+
 @pytest.mark.parametrize("origin", ["", "two words", "plus+sign", "line\nfeed", "x" * 201, "ledger。example"])
 def test_a_name_that_cannot_be_a_notes_key_name_is_refused(origin: str) -> None:
     with pytest.raises(CheckpointRefused):

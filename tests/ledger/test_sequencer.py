@@ -24,7 +24,7 @@ from ledger.errors import (
 )
 from ledger.fsck import fsck
 from ledger.merkle import HashAlg
-from ledger.pool import GroupCommit
+from ledger.pool import MAX_WAITING, GroupCommit
 from ledger.sequencer import MAX_POOL_ENTRIES, Sequencer
 from ledger.store import StoredCheckpoint
 from ledger.tiles import Tile
@@ -228,9 +228,13 @@ class _FlippingStatements:
         self._table = table
 
     def bulk_insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        if table == self._table:
+        if table == "entry" and self._table in {"body", "key"}:
             log, position, body, key = rows[-1]
-            rows = [*rows[:-1], (log, position, bytes([body[0] ^ 1]) + body[1:], key)]
+            if self._table == "body":
+                body = bytes([body[0] ^ 1]) + body[1:]
+            else:
+                key = bytes([key[0] ^ 1]) + key[1:]
+            rows = [*rows[:-1], (log, position, body, key)]
         self._statements.bulk_insert(table, columns, rows)
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
@@ -244,7 +248,7 @@ class _FlippingStatements:
         return getattr(self._statements, name)
 
 
-@pytest.mark.parametrize("table", ["entry", "tile"])
+@pytest.mark.parametrize("table", ["body", "key", "tile"])
 def test_what_is_read_back_different_from_what_was_written_is_never_signed(
     open_ledger: OpenLedger, new_sequencer: NewSequencer, keys: Keys, table: str
 ) -> None:
@@ -342,6 +346,55 @@ def test_many_callers_share_pools_and_each_hears_of_its_own_entries(
         pool.submit([entry(500)])
     assert len(store.checkpoints(10, None)) == 2  # the empty tree's, and one for all four hundred
     assert _clean(store, keys) == 400
+
+
+def test_an_answer_nobody_waits_for_any_more_does_not_stop_the_pool() -> None:
+    committed: list[str] = []
+
+    def commit(requests: Sequence[Sequence[str]]) -> list[int]:
+        committed.extend(item for request in requests for item in request)
+        return [len(request) for request in requests]
+
+    pool: GroupCommit[str, int] = GroupCommit(commit, most=2, name="test")
+    given_up, waiting, third = pool.submit(["a"]), pool.submit(["b"]), pool.submit(["c", "d"])
+    assert given_up.cancel()
+    pool.start()
+    assert (waiting.result(10), third.result(10)) == (1, 2)
+    pool.close()
+    assert committed == ["b", "c", "d"]
+
+
+def test_a_pool_that_fails_tells_every_caller_and_the_next_one_is_served() -> None:
+    broken = [True]
+
+    def commit(requests: Sequence[Sequence[str]]) -> list[int]:
+        if broken:
+            broken.pop()
+            raise IntegrityBroken(rule="planted")
+        return [1 for _ in requests]
+
+    pool: GroupCommit[str, int] = GroupCommit(commit, most=2, name="test")
+    first, second, third = (pool.submit([name]) for name in "abc")
+    pool.start()
+    for answer in (first, second):
+        with pytest.raises(IntegrityBroken):
+            answer.result(10)
+    assert third.result(10) == 1
+    with pytest.raises(LedgerUnavailable):
+        pool.submit(["a", "b", "c"])
+    with pytest.raises(LedgerUnavailable):
+        pool.submit([])
+    pool.close()
+
+
+def test_a_backlog_beyond_its_bound_is_refused_at_once() -> None:
+    pool: GroupCommit[int, int] = GroupCommit(lambda requests: [0 for _ in requests], most=4096, name="test")
+    for _ in range(MAX_WAITING // 4096):
+        pool.submit(range(4096))
+    with pytest.raises(LedgerUnavailable):
+        pool.submit([0])
+    pool.start()
+    pool.close()
 
 
 def test_a_tile_is_never_narrowed_and_a_full_one_never_replaced(

@@ -82,6 +82,10 @@ def test_appends_receipts_anchors_and_the_public_view_work_together(
         await service.close()
         with pytest.raises(LedgerUnavailable):
             await service.append([_pair(60)])
+        with pytest.raises(LedgerUnavailable):
+            await service.checkpoint()
+        with pytest.raises(LedgerUnavailable):
+            await service.request_anchor()
 
     run(story())
 

@@ -21,6 +21,7 @@ from idp.registry.model import (
 )
 from idp.registry.names import parse_foreign_name, parse_person_name
 from idp.registry.school_code import SchoolCode, parse_listed
+from idp.registry.store import RegistryStore
 from tests.conftest import OpenDatabase
 
 NOW = 1_782_864_000
@@ -30,14 +31,14 @@ SECOND = SchoolCode("4150099902")
 THIRD = SchoolCode("2150000003")
 
 
-def registry_of(db: Database, *, seed: int = 1) -> SqlRegistryStore:
+def registry_of(db: Database, *, seed: int = 1) -> RegistryStore:
     random_bytes = random.Random(seed).randbytes
     sealer = ColumnSealer({"k1": bytes(range(16))}, "k1", random_bytes)
     return SqlRegistryStore(db, sealer=sealer, index=BlindIndex(b"i" * 32), random_bytes=random_bytes, region=REGION)
 
 
 @asynccontextmanager
-async def registry(migrated: OpenDatabase) -> AsyncIterator[tuple[SqlRegistryStore, Database]]:
+async def registry(migrated: OpenDatabase) -> AsyncIterator[tuple[RegistryStore, Database]]:
     """Open the store with three schools in it."""
     async with migrated("registry") as db:
         store = registry_of(db)

@@ -18,12 +18,14 @@ from idp.registry.errors import (
     AffiliationUnknown,
     ConflictUnknown,
     PersonUnknown,
+    RowRefused,
     SchoolUnknown,
     StatusRefused,
 )
-from idp.registry.model import AccountStatus, AffiliationKind, ProofingLevel, Source
+from idp.registry.model import AccountStatus, AffiliationKind, Enrolment, ProofingLevel, Source
 from idp.registry.person_number import PersonNumber, new_person_number
 from idp.registry.school_code import SchoolCode
+from idp.registry.store import MAX_PAGE
 from tests.conftest import OpenDatabase
 from tests.idp.registry.people import FIRST, NOW, REGION, SECOND, THIRD, id_number, registry, registry_of, request
 
@@ -275,6 +277,52 @@ def test_nobody_is_enrolled_at_an_unknown_or_closed_school(migrated: OpenDatabas
             closed = request(number=id_number(1))
             assert await refused(store.enrol_person(closed, now=NOW), AffiliationRefused) == "school_closed"
             assert await store.find_by_id_number(id_number(1)) is None
+
+    run(story())
+
+
+def test_a_batch_enrols_the_good_and_returns_the_refused_in_their_place(migrated: OpenDatabase, run: Run) -> None:
+    async def story() -> None:
+        async with registry(migrated) as (store, _):
+            batch = [
+                request("王芳", number=id_number(1), local="1"),
+                request("李明", number=id_number(2), local="1"),
+                request("赵强", number=id_number(3), school=SchoolCode("1150000001")),
+                request("王芳", number=id_number(1), school=SECOND),
+            ]
+            one, taken, nowhere, same = await store.enrol_people(batch, now=NOW)
+            assert isinstance(one, Enrolment)
+            assert isinstance(same, Enrolment)
+            assert same.person.number == one.person.number
+            assert isinstance(taken, AffiliationRefused)
+            assert isinstance(nowhere, SchoolUnknown)
+            assert await store.find_by_id_number(id_number(2)) is None
+            assert await store.find_by_id_number(id_number(3)) is None
+            again = await store.enrol_people(batch, now=NOW + 1)
+            assert [isinstance(o, Enrolment) and (o.new_person, o.new_affiliation) for o in again] == [
+                (False, False),
+                False,
+                False,
+                (False, False),
+            ]
+            assert await store.enrol_people([], now=NOW) == ()
+            with pytest.raises(RowRefused):
+                await store.enrol_people([batch[0]] * (MAX_PAGE + 1), now=NOW)
+
+    run(story())
+
+
+def test_batches_at_once_in_opposite_orders_do_not_wait_in_a_circle(migrated: OpenDatabase, run: Run) -> None:
+    async def story() -> None:
+        async with registry(migrated), migrated("registry") as db:
+            people = [request(number=id_number(i), school=(FIRST, SECOND)[i % 2], local=f"{i}") for i in range(40)]
+            for _ in range(3):  # the first round opens the connections, the later ones meet at once
+                stores = [registry_of(db, seed=seed) for seed in range(6)]
+                done = await asyncio.gather(
+                    *(s.enrol_people(people[:: (-1) ** i], now=NOW) for i, s in enumerate(stores))
+                )
+                numbers = {o.person.number for batch in done for o in batch if isinstance(o, Enrolment)}
+                assert len(numbers) == 40
 
     run(story())
 

@@ -1,0 +1,185 @@
+"""The composition root: the one module that knows everyone. Constructor calls, in the order of the house, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
+from adapters.certificate_press import PooledCertificatePress
+from adapters.http.edge import UPLOAD_MAX_BYTES
+from adapters.http.public import public_routes
+from adapters.http.rate_limit import Limit, LocalRateLimiter, RateRule
+from adapters.http.stack import HttpRules, build_stack
+from adapters.observe.log import Log
+from adapters.pages import audit_pages, home_pages, log_pages, text_pages
+from adapters.parts import Parts
+from adapters.records import Records, build_records
+from adapters.web.assets import Assets
+from adapters.web.catalogue import Translator, load
+from adapters.web.render import Frame, NavigationItem, Pages, environment
+from credentials.pages import (
+    batch_forms,
+    batch_pages,
+    record_pages,
+    share_pages,
+    verify_api,
+    verify_pages,
+    wallet_pages,
+)
+from credentials.trust import TrustAnchors
+from idp.authority.model import Actor, Duty
+from idp.provider import Provider, ProviderSettings, build_provider
+
+# Paths that programs call: they are told of errors in JSON, and no cookie counts there.
+PROGRAM_PATHS: Final = ("/token", "/userinfo", "/jwks", "/.well-known/", "/api/", "/status/", "/trust.json")
+# Authenticated by a code, a token or nothing at all, never by a cookie; or open to cross-site posts by their standard
+# (OIDC Core §3.1.2.1, RP-Initiated Logout §2), which themselves change nothing without a page of ours in between.
+TOKEN_AUTHENTICATED_PATHS: Final = ("/authorize", "/token", "/userinfo", "/end-session", "/api/verify")
+UPLOAD_PATHS: Final[Mapping[str, int]] = {
+    "/verify": UPLOAD_MAX_BYTES,
+    "/api/verify": UPLOAD_MAX_BYTES,
+    "/batches/new/": UPLOAD_MAX_BYTES,
+}
+# A school behind one address signs in together at eight in the morning; guessing is slowed per account elsewhere.
+RATE_RULES: Final = (
+    RateRule("POST", "/signin/", Limit("sign-in", burst=300, period_s=0.2)),
+    RateRule("POST", "/verify", Limit("verify", burst=120, period_s=0.5)),
+    RateRule("GET", "/verify/", Limit("verify", burst=120, period_s=0.5)),
+    RateRule("POST", "/api/verify", Limit("verify", burst=120, period_s=0.5)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What the server serves, and what the worker drives."""
+
+    asgi: ASGIApp
+    provider: Provider
+    records: Records
+    log: Log
+
+
+def build_application(
+    parts: Parts, trust: TrustAnchors, *, write_log: Callable[[str], object] = sys.stderr.write
+) -> Application:
+    """Put the pages and endpoints on top of the parts; `trust` as `records.root_of_trust` returns it."""
+    settings = parts.settings
+    translators = load()
+    assets = Assets()
+    pages = Pages(environment(assets), translators, _frame(parts))
+    log = Log(clock=parts.clock, write=write_log)
+    provider = build_provider(
+        ProviderSettings(
+            issuer=settings.issuer,
+            display_name=settings.region_name_zh,
+            second_factor_for_all=settings.second_factor_for_all,
+        ),
+        store=parts.access,
+        transient=parts.transient,
+        registry=parts.registry,
+        authority=parts.authority,
+        keys=parts.idp_keys,
+        sealer=parts.column_sealer,
+        subject_key=parts.keyring["pairwise-subject"].current,
+        step_key=parts.keyring["login-step"].current,
+        passwords=parts.passwords,
+        audit=parts.audit,
+        render=pages,
+        clock=parts.clock,
+        random_bytes=parts.random_bytes,
+    )
+    records = build_records(parts, trust)
+    routes = [
+        *provider.routes,
+        *_page_routes(parts, records, pages, translators),
+        *public_routes(records.desk, records.statuses, parts.idp_database),
+    ]
+    origin = urlsplit(settings.issuer)
+    asgi = build_stack(
+        routes,
+        rules=HttpRules(
+            origin=f"{origin.scheme}://{origin.netloc}",
+            proxies=[ip_network(network) for network in settings.trusted_proxies],
+            programs=PROGRAM_PATHS,
+            token_authenticated=TOKEN_AUTHENTICATED_PATHS,
+            uploads=UPLOAD_PATHS,
+            rates=RATE_RULES,
+        ),
+        pages=pages,
+        translators=translators,
+        assets=assets,
+        log=log,
+        limiter=LocalRateLimiter(time.monotonic),
+        resolve_actor=provider.actors.resolve_actor,
+        form_key=parts.keyring["csrf"].current,
+        random_bytes=parts.random_bytes,
+        monotonic=time.monotonic,
+    )
+    return Application(asgi, provider, records, log)
+
+
+def _page_routes(
+    parts: Parts, records: Records, pages: Pages, translators: Mapping[str, Translator]
+) -> list[BaseRoute]:
+    clock = parts.clock
+    press = PooledCertificatePress(
+        wallet=records.wallet,
+        sharing=records.sharing,
+        keys=records.keys,
+        issuers=records.issuers,
+        translators=translators,
+        clock=clock,
+    )
+    verify = verify_pages.VerifyDeps(pages, records.desk, clock)
+    batch = batch_pages.BatchDeps(pages, records.issuance, parts.registry, records.issuers, clock)
+    return [
+        *home_pages.routes(home_pages.HomeDeps(pages, records.wallet, records.issuance, parts.registry, parts.ledger)),
+        *verify_pages.routes(verify),
+        *verify_api.routes(verify),
+        *wallet_pages.routes(
+            wallet_pages.WalletDeps(pages, records.wallet, records.sharing, press, records.store.changes_of, clock)
+        ),
+        *share_pages.routes(share_pages.ShareDeps(pages, records.wallet, records.sharing, records.issuers, clock)),
+        *batch_forms.routes(batch),
+        *batch_pages.routes(batch),
+        *record_pages.routes(
+            record_pages.RecordDeps(pages, records.store, records.statuses, parts.registry, records.issuers, clock)
+        ),
+        *log_pages.routes(log_pages.LogDeps(pages, parts.ledger, parts.log_trust)),
+        *audit_pages.routes(audit_pages.AuditDeps(pages, parts.audit, parts.authority)),
+        *text_pages.routes(pages),
+    ]
+
+
+def _frame(parts: Parts) -> Frame:
+    return Frame(
+        filing_number=parts.settings.filing_number,
+        police_filing_number=parts.settings.police_filing_number,
+        navigation=_navigation,
+        sign_out_path="/signout",
+        home_path="/home",
+    )
+
+
+def _navigation(request: Request) -> Sequence[NavigationItem]:
+    """Offer each reader the few places that are theirs."""
+    actor: Actor | None = getattr(request.state, "actor", None)
+    anyone = [NavigationItem("/verify", "navigation.verify"), NavigationItem("/log", "navigation.log")]
+    if actor is None:
+        return [*anyone, NavigationItem("/home", "frame.sign_in")]
+    own = [NavigationItem("/home", "navigation.home"), NavigationItem("/credentials", "navigation.credentials")]
+    duties = {duty for office in actor.offices for duty in office.duties}
+    if duties & {Duty.REGISTRAR, Duty.APPROVER}:
+        own.append(NavigationItem("/batches", "navigation.batches"))
+    if Duty.AUDITOR in duties:
+        own.append(NavigationItem("/audit", "navigation.audit"))
+    return [*own, *anyone, NavigationItem("/account/sessions", "navigation.account")]

@@ -1,0 +1,70 @@
+"""Reading and writing the headers of an ASGI scope, for middleware that is no endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+
+from starlette.types import Message, Scope, Send
+
+HeaderList = list[tuple[bytes, bytes]]
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """Return a header's only value; None when it is absent. Repeated, it is joined as RFC 9110 §5.3 says."""
+    values = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+    return ", ".join(values) if values else None
+
+
+def cookies(scope: Scope, name: str) -> list[str]:
+    """Return every value of one cookie: more than one means somebody planted one, and the caller decides."""
+    found = []
+    for key, value in scope["headers"]:
+        if key == b"cookie":
+            for part in value.decode("latin-1").split(";"):
+                cookie, separator, content = part.strip().partition("=")
+                if separator and cookie == name:
+                    found.append(content)
+    return found
+
+
+def set_cookie(name: str, value: str, *, secure: bool, max_age_s: int | None) -> bytes:
+    """Return a Set-Cookie value for this whole host, kept from scripts and from cross-site posts."""
+    cookie: SimpleCookie = SimpleCookie()
+    try:
+        cookie[name] = value
+    except CookieError as error:
+        raise ValueError(f"{name} is no cookie name") from error
+    morsel = cookie[name]
+    morsel["path"], morsel["httponly"], morsel["samesite"] = "/", True, "Lax"
+    if secure:
+        morsel["secure"] = True
+    if max_age_s is not None:
+        morsel["max-age"] = max_age_s
+    return morsel.OutputString().encode("latin-1")
+
+
+def state(scope: Scope) -> dict[str, Any]:
+    """Return what `request.state` shows, making it when this is the first to write."""
+    made: dict[str, Any] = scope.setdefault("state", {})
+    return made
+
+
+def with_headers(send: Send, change: Callable[[HeaderList], None]) -> Send:
+    """Return a `send` that lets `change` edit the headers of the answer as it starts."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers: HeaderList = list(message.get("headers", []))
+            change(headers)
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return sending
+
+
+def set_default(headers: HeaderList, defaults: Mapping[bytes, bytes]) -> None:
+    """Add each header the answer does not carry already."""
+    present = {key.lower() for key, _ in headers}
+    headers.extend((key, value) for key, value in defaults.items() if key not in present)

@@ -1,0 +1,116 @@
+"""One JSON object a line. Nothing a caller wrote reaches it except what a route's own pattern names.
+
+A request is logged by its route (`/verify/{code}`), because a path may hold a verification code or whatever somebody
+pasted; an exception by its type and the places it passed, because its text may hold data.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+from typing import Any
+
+Clock = Callable[[], int]
+Scalar = str | int | float | bool | None
+PLACES_MAX = 12
+_ROOT = Path(__file__).parents[2]
+
+
+class Log:
+    """Writes events to `write`, which takes one line and must not raise."""
+
+    def __init__(self, *, clock: Clock, write: Callable[[str], object]) -> None:
+        self._clock = clock
+        self._write = write
+
+    def event(self, name: str, fields: Mapping[str, Scalar | list[str]]) -> None:
+        """Write one event. ASCII and JSON escapes keep a value from starting a line of its own (ASVS 16.4.1)."""
+        time = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._write(json.dumps({"time": time, "event": name, **fields}, ensure_ascii=True) + "\n")
+
+    def exception(self, name: str, error: BaseException, fields: Mapping[str, Scalar | list[str]]) -> None:
+        """Write an error of ours: the types of its chain and where it came by, never its text."""
+        chain: list[str] = []
+        current: BaseException | None = error
+        while current is not None and len(chain) < PLACES_MAX:
+            chain.append(f"{type(current).__module__}.{type(current).__qualname__}")
+            current = current.__cause__ or current.__context__
+        self.event(name, {**fields, "errors": chain, "places": places(error)})
+
+
+def places(error: BaseException) -> list[str]:
+    """Return the innermost places of an exception as `file:line function`."""
+    frames = traceback.extract_tb(error.__traceback__)[-PLACES_MAX:]
+    return [f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
+
+
+def _short(filename: str) -> str:
+    path = Path(filename)
+    return str(path.relative_to(_ROOT)) if path.is_relative_to(_ROOT) else path.name
+
+
+def shortened_address(host: str | None) -> str | None:
+    """Return the network of an address, /24 or /48: enough to see an attack, too little to find a person."""
+    try:
+        address = ip_address(host or "")
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is None:
+            return str(IPv6Address(address.packed[:6] + bytes(10))) + "/48"
+        address = address.ipv4_mapped
+    return ".".join(str(address).split(".")[:3]) + ".0/24"
+
+
+def route_of(scope: Mapping[str, Any]) -> str:
+    """Return the pattern of the route that took a request, or `-`.
+
+    The router leaves the values it cut from the path; each is put back as its name.
+    """
+    if "endpoint" not in scope:
+        return "-"
+    path: str = scope["path"]
+    for name, value in scope.get("path_params", {}).items():
+        text = str(value)
+        if not text:
+            continue
+        head, found, tail = path.rpartition(text)
+        if not found:
+            return "-"  # a converter rewrote the value; say nothing rather than the path itself
+        path = f"{head}{{{name}}}{tail}"
+    return path
+
+
+class LibraryHandler(logging.Handler):
+    """Takes what libraries log: the message's template and the level, never the values put into it."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(level=logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        fields: dict[str, Scalar | list[str]] = {
+            "level": record.levelname,
+            "logger": record.name,
+            # Without arguments the text may have been put together by the caller: then only its place is told.
+            "template": record.msg if isinstance(record.msg, str) and record.args else "-",
+            "place": f"{_short(record.pathname)}:{record.lineno}",
+        }
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            self._log.event("library", fields)
+        else:
+            self._log.exception("library", error, fields)
+
+
+def take_over_library_logs(log: Log) -> None:
+    """Send every library's warnings to `log`, and nothing anywhere else. Called once, by the composition root."""
+    root = logging.getLogger()
+    root.handlers[:] = [LibraryHandler(log)]
+    root.setLevel(logging.WARNING)

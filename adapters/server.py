@@ -1,0 +1,140 @@
+"""One running service: databases migrated, parts opened, pages mounted, worker beside them, until somebody stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from adapters.app import Application, build_application
+from adapters.http.outbound import OutboundClient
+from adapters.parts import Parts, open_parts
+from adapters.records import root_of_trust
+from adapters.settings import Settings
+from adapters.worker import working
+from crypto.errors import TrustError
+from crypto.keys import SigningKey
+from ledger.anchor import AnchorDriver
+
+GRACE_S: Final = 5  # how long answers under way may take to finish once the service is told to stop
+BACKLOG: Final = 2048
+
+
+class StartFailed(Exception):
+    """The service cannot start; the text is one clear sentence for the operator."""
+
+
+@contextmanager
+def sole_owner(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder for this process. Raises `StartFailed` where another service holds it."""
+    path = data_dir / ".lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartFailed(f"The data folder {data_dir} cannot be written: {error.strerror}.") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise StartFailed(f"Another service is already running on the data folder {data_dir}.") from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a socket bound to the address, dual-stack on `::`. Raises `StartFailed` where it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family is socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        made.bind((host, port))
+        made.listen(BACKLOG)
+    except OSError as error:
+        made.close()
+        raise StartFailed(f"Port {port} on {host} cannot be used: {error.strerror}.") from error
+    return made
+
+
+@asynccontextmanager
+async def service(
+    settings: Settings,
+    *,
+    more_anchors: Callable[[SigningKey], Sequence[AnchorDriver]] | None = None,
+) -> AsyncIterator[tuple[Parts, Application]]:
+    """Open the whole service below the socket; raises what `open_parts` raises."""
+    async with open_parts(
+        settings, clock=lambda: int(time.time()), random_bytes=secrets.token_bytes, more_anchors=more_anchors
+    ) as parts:
+        application = build_application(parts, await root_of_trust(parts))
+        outbound = OutboundClient(allow=settings.outbound_allowed)
+        async with working(parts, application, outbound):
+            yield parts, application
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, listener: socket.socket, settings: Settings) -> AsyncIterator[asyncio.Event]:
+    """Serve on the socket while the block lasts; yields an event that is set when a signal asks to stop."""
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,  # TrustedProxies decides whom to believe
+        lifespan="off",
+        timeout_graceful_shutdown=GRACE_S,
+        ssl_certfile=None if settings.tls_cert is None else str(settings.tls_cert),
+        ssl_keyfile=None if settings.tls_key is None else str(settings.tls_key),
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        while not server.started and not task.done():  # noqa: ASYNC110  # uvicorn offers a flag, no event
+            await asyncio.sleep(0.01)
+        yield stop
+    finally:
+        server.should_exit = True
+        await task
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: the worker and the databases must stop after the last answer, in order."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+
+async def run_service(
+    settings: Settings, when_ready: Callable[[Parts, Application], Awaitable[None]], *, listener: socket.socket
+) -> None:
+    """Run until a signal. `when_ready` is awaited once the service answers. Raises `StartFailed`."""
+    try:
+        async with (
+            service(settings) as (parts, application),
+            serving(application.asgi, listener, settings) as stop,
+        ):
+            await when_ready(parts, application)
+            await stop.wait()
+    except TrustError as refused:
+        raise StartFailed(f"The service cannot start or go on: {refused}.") from refused

@@ -1,0 +1,82 @@
+"""Slow work beside the requests: issuing what was approved, telling platforms of sign-outs, anchoring, tidying.
+
+Each loop asks one outbox or store what is due, does one bounded step, and sleeps. A step that fails is logged and tried
+again at its next time; none of them keeps another waiting, and a crash loses nothing, because what is due stands in the
+database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+from urllib.parse import urlencode
+
+from adapters.app import Application
+from adapters.http.outbound import OutboundClient, OutboundFailed
+from adapters.observe.log import Log
+from adapters.parts import Parts
+
+SOON_S: Final = 0.02  # between two steps of one long work, so that requests are served in between
+ISSUE_EVERY_S: Final = 0.25  # an approver who looks at the progress bar sees it move
+LOGOUT_EVERY_S: Final = 0.5
+ANCHOR_EVERY_S: Final = 5.0
+TIDY_EVERY_S: Final = 300.0
+LOGOUTS_A_ROUND: Final = 50
+LOGOUT_ACCEPTED: Final = frozenset({200, 204})  # Back-Channel Logout 1.0 §2.8
+
+Step = Callable[[], Awaitable[bool]]
+"""One bounded step; True when more is waiting, so that the next one follows soon."""
+
+
+@asynccontextmanager
+async def working(parts: Parts, application: Application, outbound: OutboundClient) -> AsyncIterator[None]:
+    """Run the loops while the block lasts."""
+
+    async def issue() -> bool:
+        return await application.records.issuance.work() > 0
+
+    async def deliver(url: str, logout_token: str) -> None:
+        answer = await outbound.post_form(url, urlencode({"logout_token": logout_token}).encode())
+        if answer.status not in LOGOUT_ACCEPTED:
+            raise OutboundFailed(field="status", rule="accepted")
+
+    async def tell_platforms() -> bool:
+        delivered = await application.provider.logout.drain(deliver, limit=LOGOUTS_A_ROUND)
+        return delivered == LOGOUTS_A_ROUND
+
+    async def anchor() -> bool:
+        await parts.ledger.anchor_now()
+        return False
+
+    async def tidy() -> bool:
+        await application.provider.housekeeping()
+        return False
+
+    loops = {
+        "issue": (issue, ISSUE_EVERY_S),
+        "tell_platforms": (tell_platforms, LOGOUT_EVERY_S),
+        "anchor": (anchor, ANCHOR_EVERY_S),
+        "tidy": (tidy, TIDY_EVERY_S),
+    }
+    tasks = [
+        asyncio.create_task(_forever(name, step, every_s, application.log), name=f"worker-{name}")
+        for name, (step, every_s) in loops.items()
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _forever(name: str, step: Step, every_s: float, log: Log) -> None:
+    while True:
+        try:
+            more = await step()
+        except Exception as error:  # whatever one step meets, the loop goes on and the log says so
+            log.exception("worker.step_failed", error, {"step": name})  # noqa: PLE1205, TRY401  # our own log, not logging's
+            more = False
+        await asyncio.sleep(SOON_S if more else every_s)
