@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,9 +67,7 @@ class Application:
     log: Log
 
 
-def build_application(
-    parts: Parts, trust: TrustAnchors, *, write_log: Callable[[str], object] = sys.stderr.write
-) -> Application:
+def build_application(parts: Parts, trust: TrustAnchors, *, write_log: Callable[[str], object]) -> Application:
     """Put the pages and endpoints on top of the parts; `trust` as `records.root_of_trust` returns it."""
     settings = parts.settings
     translators = load()

@@ -89,6 +89,7 @@ def build_records(parts: Parts, trust: TrustAnchors) -> Records:
     issuing = Issuing(
         store=store,
         keys=keys,
+        accreditation=accreditation,
         ledger=parts.ledger,
         people=parts.registry,
         audit=parts.audit,

@@ -74,13 +74,14 @@ def listening_socket(host: str, port: int) -> socket.socket:
 async def service(
     settings: Settings,
     *,
+    write_log: Callable[[str], object],
     more_anchors: Callable[[SigningKey], Sequence[AnchorDriver]] | None = None,
 ) -> AsyncIterator[tuple[Parts, Application]]:
-    """Open the whole service below the socket; raises what `open_parts` raises."""
+    """Open the whole service below the socket; raises what `open_parts` raises. `write_log` takes one line."""
     async with open_parts(
         settings, clock=lambda: int(time.time()), random_bytes=secrets.token_bytes, more_anchors=more_anchors
     ) as parts:
-        application = build_application(parts, await root_of_trust(parts))
+        application = build_application(parts, await root_of_trust(parts), write_log=write_log)
         outbound = OutboundClient(allow=settings.outbound_allowed)
         async with working(parts, application, outbound):
             yield parts, application
@@ -126,12 +127,16 @@ class _Server(uvicorn.Server):
 
 
 async def run_service(
-    settings: Settings, when_ready: Callable[[Parts, Application], Awaitable[None]], *, listener: socket.socket
+    settings: Settings,
+    when_ready: Callable[[Parts, Application], Awaitable[None]],
+    *,
+    listener: socket.socket,
+    write_log: Callable[[str], object],
 ) -> None:
     """Run until a signal. `when_ready` is awaited once the service answers. Raises `StartFailed`."""
     try:
         async with (
-            service(settings) as (parts, application),
+            service(settings, write_log=write_log) as (parts, application),
             serving(application.asgi, listener, settings) as stop,
         ):
             await when_ready(parts, application)

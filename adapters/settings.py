@@ -213,7 +213,10 @@ def _host_in_url(host: str) -> str:
 
 
 def _origin_of(issuer: str) -> str:
-    parts = urlsplit(issuer)
+    try:
+        parts = urlsplit(issuer)
+    except ValueError:
+        return "log"  # the issuer itself is refused below
     return f"{parts.netloc}{parts.path}/log" if parts.netloc else "log"
 
 

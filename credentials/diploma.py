@@ -211,7 +211,9 @@ def _draft(row: TableRow, own: School, registered: Callable[[SchoolCode], bool],
     fields = [NUMBER]
     degree_number = row.get(DEGREE_NUMBER)
     if degree_number:
-        claims["degree_certificate_number"] = plain_text(degree_number, field=DEGREE_NUMBER, most=24)
+        claims["degree_certificate_number"] = _cell(
+            DEGREE_NUMBER, lambda: plain_text(degree_number, field=DEGREE_NUMBER, most=24)
+        )
         unique.append(UniqueKey("diploma.degree_certificate_number", degree_number))
         fields.append(DEGREE_NUMBER)
     holder = HolderFacts(id_number, str(name), student_number, enrolment.isoformat(), None)

@@ -66,11 +66,13 @@ class Accreditation:
         signer = await self._keys.accreditation_key(above.id)  # before the time: a key is never younger than its use
         now = self._clock()
         kept = await self._store.statement(above.id, subject)
-        if kept is not None and self._stands(unverified_statement(kept), keys, names, now):
+        before = None if kept is None else unverified_statement(kept)
+        if kept is not None and before is not None and self._stands(before, keys, names, now):
             return kept
-        earliest = min((key.not_before for key in keys), default=now)
+        # Accredited since the first statement, or since the oldest key: what was signed then stays covered.
+        earliest = min(now, *(key.not_before for key in keys), *(() if before is None else (before.not_before,)))
         statement = Statement(
-            above.id, subject, names, keys, self._types, self._levels, now, min(now, earliest), now + STATEMENT_LIFETIME_S
+            above.id, subject, names, keys, self._types, self._levels, now, earliest, now + STATEMENT_LIFETIME_S
         )  # fmt: skip
         token = sign_statement(statement, key=signer)
         await self._store.keep_statement(above.id, subject, token, issued_at=now)

@@ -10,6 +10,7 @@ from credentials.bundle import OPENING_BYTES
 from credentials.drafting import batch_digest, item_digest
 from credentials.errors import BatchAltered, BatchStateRefused
 from credentials.formats import sd_jwt
+from credentials.issuers import Accreditation
 from credentials.judgement import ENTRY_KIND_ISSUED, entry_commitment
 from credentials.kinds import KINDS
 from credentials.model import Batch, BatchState, Item, ItemState, Progress
@@ -42,6 +43,7 @@ class Issuing:
         ledger: LedgerPort,
         people: People,
         audit: AuditPort,
+        accreditation: Accreditation,
         issuers: Issuers,
         clock: Clock,
         random_bytes: RandomBytes,
@@ -51,6 +53,7 @@ class Issuing:
         self._ledger = ledger
         self._people = people
         self._audit = audit
+        self._accreditation = accreditation
         self._issuers = issuers
         self._clock = clock
         self._random = random_bytes
@@ -140,6 +143,8 @@ class Issuing:
     # 2. The signature
 
     async def _sign(self, batch: Batch, items: Sequence[DraftedItem]) -> None:
+        # Accredited before anything is signed: a statement made later would not cover what was anchored before it.
+        await self._accreditation.chain(await self._people.school(batch.school))
         key = await self._keys.credential_key(self._issuers.issuer_id(batch.school))
         now = self._clock()
         signed: list[Signed] = []

@@ -65,15 +65,15 @@ async def open_services(
     }
     anchor = (await keys.accreditation_key(ministry.id)).public
     trust = TrustAnchors({ministry.id: anchor}, log_trust, ())
+    accreditation = Accreditation(
+        store=store, keys=keys, clock=clock, issuers=issuers, accreditors=accreditors, types=TYPES, levels=LEVELS
+    )
     issuing = Issuing(
-        store=store, keys=keys, ledger=ledger, people=people, audit=audit, issuers=issuers, clock=clock,
+        store=store, keys=keys, ledger=ledger, people=people, audit=audit, accreditation=accreditation, issuers=issuers, clock=clock,
         random_bytes=random_bytes,
     )  # fmt: skip
     statuses = StatusChanges(
         store=store, keys=keys, ledger=ledger, audit=audit, issuers=issuers, clock=clock, random_bytes=random_bytes
-    )
-    accreditation = Accreditation(
-        store=store, keys=keys, clock=clock, issuers=issuers, accreditors=accreditors, types=TYPES, levels=LEVELS
     )
     bundling = Bundling(ledger=ledger, people=people, statuses=statuses, accreditation=accreditation)
     return Services(

@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection
 from crypto.encoding import b64u_encode
 from crypto.sm3 import sm3
 from idp.model import Clock
-from idp.session.origin import place_of
+from idp.origin import place_of
 from ledger.audit import AuditEvent
 
 SYSTEM = "system"

@@ -3,15 +3,19 @@
 A scope the registration calls required comes with the platform or not at all; an optional one is asked for unticked. A
 scope once offered and left unticked is not asked for again unless the platform says `prompt=consent`. No grant type, no
 first party and no empty scope passes without it (CVE-2026-79652).
+
+A platform registered for `openid` alone with pairwise subjects is given nothing of a person but a number that means
+nothing elsewhere: it is not asked about at the first sign-in, but it stands among the platforms the person allowed, and
+once withdrawn it is asked about like any other.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from idp.clients.model import Client
+from idp.clients.model import Client, SubjectType
 from idp.model import Clock
-from idp.scopes import in_order
+from idp.scopes import OPENID, in_order
 from idp.store import Consent, ConsentStore
 
 
@@ -35,6 +39,9 @@ class Consents:
     ) -> tuple[str, ...] | ConsentQuestion:
         """Return the scopes the person has allowed of those requested, or the question that must be asked first."""
         consent = await self._store.consent(person, client.client_id)
+        if consent is None and not again and _pseudonym_alone(client):
+            await self._store.remember_consent(Consent(person, client.client_id, (OPENID,), (OPENID,), self._clock()))
+            return in_order({OPENID} & set(requested))
         required = in_order(set(requested) & set(client.scopes_required))
         granted = set() if consent is None else set(consent.granted)
         offered = set() if consent is None else set(consent.offered)
@@ -61,3 +68,9 @@ class Consents:
     async def withdraw(self, person: str, client_id: str) -> bool:
         """Withdraw; every token of this person at this client is dead when this returns."""
         return await self._store.withdraw_consent(person, client_id, self._clock())
+
+
+def _pseudonym_alone(client: Client) -> bool:
+    return {*client.scopes_required, *client.scopes_optional} == {
+        OPENID
+    } and client.subject_type is SubjectType.PAIRWISE

@@ -41,15 +41,15 @@ class Metadata:
             Route("/jwks/national", self.national_jwks, methods=["GET"]),
         ]
 
-    async def discovery(self, request: Request) -> Response:
+    async def discovery(self, _request: Request) -> Response:
         """Answer with the configuration."""
         return _public(self._configuration)
 
-    async def jwks(self, request: Request) -> Response:
+    async def jwks(self, _request: Request) -> Response:
         """Answer with the interoperable keys."""
         return _public(self._key_set(INTEROP_ALGORITHMS))
 
-    async def national_jwks(self, request: Request) -> Response:
+    async def national_jwks(self, _request: Request) -> Response:
         """Answer with the SM2 keys, for clients of the national profile."""
         return _public(self._key_set(NATIONAL_ALGORITHMS))
 
@@ -65,8 +65,20 @@ class Metadata:
 def configuration(issuer: str) -> dict[str, object]:
     """Return the discovery document of an issuer."""
     claims = dict.fromkeys(
-        ("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash")
-        + tuple(claim for listed in CLAIMS_OF_SCOPE.values() for claim in listed)
+        (
+            "iss",
+            "sub",
+            "aud",
+            "exp",
+            "iat",
+            "auth_time",
+            "nonce",
+            "acr",
+            "amr",
+            "sid",
+            "at_hash",
+            *tuple(claim for listed in CLAIMS_OF_SCOPE.values() for claim in listed),
+        )
     )
     algorithms = [alg.value for alg in INTEROP_ALGORITHMS + NATIONAL_ALGORITHMS]
     return {

@@ -44,7 +44,7 @@ class Acr(StrEnum):
 class AuthenticatorKind(StrEnum):
     """An authenticator a person holds. Each has its own failure counter."""
 
-    PASSWORD = "password"
+    PASSWORD = "password"  # noqa: S105  # the name of a kind
     TOTP = "totp"
 
 

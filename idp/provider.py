@@ -66,7 +66,52 @@ class Provider:
     housekeeping: Callable[[], Awaitable[None]]
 
 
-def build_provider(
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """What the outside passes in: stores, keys, the password pool, the audit trail, pages, time and randomness."""
+
+    store: AccessStore
+    transient: TransientStore
+    registry: RegistryStore
+    authority: AuthorityStore
+    keys: IdpKeys
+    sealer: ColumnSealer
+    subject_key: bytes
+    step_key: bytes
+    passwords: PasswordVerifier
+    audit: AuditPort
+    render: Render
+    clock: Clock
+    random_bytes: RandomBytes
+
+
+class _Shared:
+    """What several rooms use, made once."""
+
+    def __init__(self, settings: ProviderSettings, outside: _Outside) -> None:
+        clock, random_bytes, store = outside.clock, outside.random_bytes, outside.store
+        self.acts = Acts(outside.audit, clock=clock)
+        self.people = RegistryPeople(outside.registry)
+        self.subjects = SubjectIdentifiers(outside.subject_key)
+        self.id_tokens = IdTokens(settings.issuer, outside.keys, self.subjects, clock=clock)
+        self.consents = Consents(store, clock=clock)
+        cookies = CookiePolicy(secure=settings.issuer.startswith("https://"))
+        self.sessions = Sessions(store, self.people, cookies, clock=clock, random_bytes=random_bytes)
+        self.totp = TotpAuthenticator(
+            store, outside.sealer, issuer_name=settings.display_name, clock=clock, random_bytes=random_bytes
+        )
+        self.access_tokens = AccessTokens(
+            settings.issuer,
+            keys=outside.keys,
+            subjects=self.subjects,
+            tokens=store,
+            clients=store,
+            clock=clock,
+            random_bytes=random_bytes,
+        )
+
+
+def build_provider(  # one keyword a dependency: the composition root reads as a list of what goes in
     settings: ProviderSettings,
     *,
     store: AccessStore,
@@ -84,83 +129,32 @@ def build_provider(
     random_bytes: RandomBytes,
 ) -> Provider:
     """Put the provider together."""
-    issuer = settings.issuer
-    acts = Acts(audit, clock=clock)
-    people = RegistryPeople(registry)
-    subjects = SubjectIdentifiers(subject_key)
-    id_tokens = IdTokens(issuer, keys, subjects, clock=clock)
-    consents = Consents(store, clock=clock)
-    cookies = CookiePolicy(secure=issuer.startswith("https://"))
-    sessions = Sessions(store, people, cookies, clock=clock, random_bytes=random_bytes)
-    proofs = StepProofs(step_key)
-    totp = TotpAuthenticator(store, sealer, issuer_name=settings.display_name, clock=clock, random_bytes=random_bytes)
-    dispatcher = Dispatcher(
-        accounts=store,
-        clients=store,
-        people=people,
-        proofs=proofs,
-        policy=SignInPolicy(authority, second_factor_for_all=settings.second_factor_for_all),
-        totp=totp,
-        consents=consents,
+    return _assemble(
+        settings,
+        _Outside(
+            store=store,
+            transient=transient,
+            registry=registry,
+            authority=authority,
+            keys=keys,
+            sealer=sealer,
+            subject_key=subject_key,
+            step_key=step_key,
+            passwords=passwords,
+            audit=audit,
+            render=render,
+            clock=clock,
+            random_bytes=random_bytes,
+        ),
     )
-    finishers: dict[Purpose, Finisher] = {Purpose.FIRST_PARTY: FirstParty()}
-    flows = Flows(
-        transactions=LoginTransactions(transient),
-        dispatcher=dispatcher,
-        proofs=proofs,
-        sessions=sessions,
-        acts=acts,
-        finishers=finishers,
-        clock=clock,
-        random_bytes=random_bytes,
+
+
+def _assemble(settings: ProviderSettings, outside: _Outside) -> Provider:
+    shared = _Shared(settings, outside)
+    store, transient, clock = outside.store, outside.transient, outside.clock
+    logout_tokens = LogoutTokens(
+        settings.issuer, outside.keys, shared.subjects, clock=clock, random_bytes=outside.random_bytes
     )
-    authorize = AuthorizeEndpoint(
-        clients=store,
-        session_store=store,
-        transient=transient,
-        flows=flows,
-        id_tokens=id_tokens,
-        subjects=subjects,
-        responses=AuthorizationResponses(issuer),
-        acts=acts,
-        clock=clock,
-    )
-    # The one knot: a sign-in begun by the authorization endpoint ends in it.
-    finishers[Purpose.AUTHORIZATION] = authorize
-    access_tokens = AccessTokens(
-        issuer, keys=keys, subjects=subjects, tokens=store, clients=store, clock=clock, random_bytes=random_bytes
-    )
-    token = TokenEndpoint(
-        clients=store,
-        tokens=store,
-        transient=transient,
-        people=people,
-        access_tokens=access_tokens,
-        id_tokens=id_tokens,
-        acts=acts,
-        clock=clock,
-        random_bytes=random_bytes,
-    )
-    sign_in = SignInPages(
-        flows=flows,
-        password=PasswordAuthenticator(store, passwords, clock=clock),
-        totp=totp,
-        accounts=store,
-        consents=consents,
-        acts=acts,
-        render=render,
-    )
-    end_session = EndSession(
-        sessions=sessions,
-        clients=store,
-        transient=transient,
-        id_tokens=id_tokens,
-        subjects=subjects,
-        acts=acts,
-        render=render,
-    )
-    account = AccountPages(sessions=sessions, clients=store, consents=consents, acts=acts, render=render)
-    userinfo = UserinfoEndpoint(access_tokens=access_tokens, people=people, subjects=subjects)
 
     async def housekeeping() -> None:
         await transient.discard_expired()
@@ -168,21 +162,96 @@ def build_provider(
 
     return Provider(
         routes=[
-            *Metadata(issuer, keys).routes(),
-            *authorize.routes(),
-            *sign_in.routes(),
-            *token.routes(),
-            *userinfo.routes(),
-            *end_session.routes(),
-            *account.routes(),
+            *Metadata(settings.issuer, outside.keys).routes(),
+            *_sign_in_routes(settings, outside, shared),
+            *_token_routes(outside, shared),
+            *_ending_routes(outside, shared),
         ],
-        actors=ActorResolver(sessions, people, authority),
-        logout=BackchannelLogout(
-            outbox=store,
-            clients=store,
-            tokens=LogoutTokens(issuer, keys, subjects, clock=clock, random_bytes=random_bytes),
-            acts=acts,
-            clock=clock,
-        ),
+        actors=ActorResolver(shared.sessions, shared.people, outside.authority),
+        logout=BackchannelLogout(outbox=store, clients=store, tokens=logout_tokens, acts=shared.acts, clock=clock),
         housekeeping=housekeeping,
     )
+
+
+def _sign_in_routes(settings: ProviderSettings, outside: _Outside, shared: _Shared) -> list[Route]:
+    store, clock = outside.store, outside.clock
+    proofs = StepProofs(outside.step_key)
+    dispatcher = Dispatcher(
+        accounts=store,
+        clients=store,
+        people=shared.people,
+        proofs=proofs,
+        policy=SignInPolicy(outside.authority, second_factor_for_all=settings.second_factor_for_all),
+        totp=shared.totp,
+        consents=shared.consents,
+    )
+    finishers: dict[Purpose, Finisher] = {Purpose.FIRST_PARTY: FirstParty()}
+    flows = Flows(
+        transactions=LoginTransactions(outside.transient),
+        dispatcher=dispatcher,
+        proofs=proofs,
+        sessions=shared.sessions,
+        acts=shared.acts,
+        finishers=finishers,
+        clock=clock,
+        random_bytes=outside.random_bytes,
+    )
+    authorize = AuthorizeEndpoint(
+        clients=store,
+        session_store=store,
+        transient=outside.transient,
+        flows=flows,
+        id_tokens=shared.id_tokens,
+        subjects=shared.subjects,
+        responses=AuthorizationResponses(settings.issuer),
+        acts=shared.acts,
+        clock=clock,
+    )
+    # The one knot: a sign-in begun by the authorization endpoint ends in it.
+    finishers[Purpose.AUTHORIZATION] = authorize
+    pages = SignInPages(
+        flows=flows,
+        password=PasswordAuthenticator(store, outside.passwords, clock=clock),
+        totp=shared.totp,
+        accounts=store,
+        consents=shared.consents,
+        acts=shared.acts,
+        render=outside.render,
+    )
+    return [*authorize.routes(), *pages.routes()]
+
+
+def _token_routes(outside: _Outside, shared: _Shared) -> list[Route]:
+    token = TokenEndpoint(
+        clients=outside.store,
+        tokens=outside.store,
+        transient=outside.transient,
+        people=shared.people,
+        access_tokens=shared.access_tokens,
+        id_tokens=shared.id_tokens,
+        acts=shared.acts,
+        clock=outside.clock,
+        random_bytes=outside.random_bytes,
+    )
+    userinfo = UserinfoEndpoint(access_tokens=shared.access_tokens, people=shared.people, subjects=shared.subjects)
+    return [*token.routes(), *userinfo.routes()]
+
+
+def _ending_routes(outside: _Outside, shared: _Shared) -> list[Route]:
+    end_session = EndSession(
+        sessions=shared.sessions,
+        clients=outside.store,
+        transient=outside.transient,
+        id_tokens=shared.id_tokens,
+        subjects=shared.subjects,
+        acts=shared.acts,
+        render=outside.render,
+    )
+    account = AccountPages(
+        sessions=shared.sessions,
+        clients=outside.store,
+        consents=shared.consents,
+        acts=shared.acts,
+        render=outside.render,
+    )
+    return [*end_session.routes(), *account.routes()]

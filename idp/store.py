@@ -211,7 +211,7 @@ class TokenStore(Protocol):
         """
 
     async def revoke_replayed_code(self, code_hash: bytes, client_id: str, now: int) -> None:
-        """A code came a second time while its one taker was at work or after: its family, begun or not, is dead.
+        """Kill the family of a code that came a second time, while its one taker was at work or after.
 
         Only for a code that was really read. Atomic.
         """
@@ -258,16 +258,16 @@ class ConsentStore(Protocol):
     """Consents, one row a person and client."""
 
     async def consent(self, person: str, client_id: str) -> Consent | None:
-        """Return what was allowed."""
+        """Return what was allowed; a withdrawn consent is there with nothing granted and nothing offered."""
 
     async def remember_consent(self, consent: Consent) -> None:
         """Write or replace what was allowed."""
 
     async def consents_of(self, person: str) -> tuple[Consent, ...]:
-        """List, newest first."""
+        """List those that grant something, newest first."""
 
     async def withdraw_consent(self, person: str, client_id: str, now: int) -> bool:
-        """Forget the consent and revoke every token family of this person at this client. Atomic."""
+        """Empty the consent and revoke every token family of this person at this client. Atomic."""
 
 
 class ClientStore(Protocol):

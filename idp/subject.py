@@ -33,4 +33,4 @@ class SubjectIdentifiers:
         return self._derive("sid", client_id, session_reference)
 
     def _derive(self, use: str, scope: str, value: str) -> str:
-        return b64u_encode(hmac_sm3(self._key, "\x00".join((use, scope, value)).encode()))
+        return b64u_encode(hmac_sm3(self._key, f"{use}\x00{scope}\x00{value}".encode()))

@@ -6,7 +6,6 @@ loops begin and end.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -18,7 +17,7 @@ import pytest
 
 from adapters.sql.engine import Database, open_database
 from adapters.sql.migrate import SCHEMA_OF_ROOM, target_of, upgrade
-from tests.services import browser, postgres, redis
+from tests.services import browser, loops, postgres, redis
 from tests.services.clock import StillClock
 
 if TYPE_CHECKING:
@@ -49,9 +48,9 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
         finally:
             await connection.close()
 
-    asyncio.run(statement(f"CREATE DATABASE {name}"))
+    loops.run(statement(f"CREATE DATABASE {name}"))
     yield postgres_server.rpartition("/")[0] + f"/{name}"
-    asyncio.run(statement(f"DROP DATABASE {name} WITH (FORCE)"))
+    loops.run(statement(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture(scope="session")
@@ -61,9 +60,12 @@ def redis_url() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Start a headless Chromium for this session; open a context a test: `chromium.new_context(...)`."""
+    """Start a headless Chromium for this module; open a context a test: `chromium.new_context(...)`.
+
+    Not for the session: while Playwright runs, this thread has a running event loop, and `asyncio.run` refuses to start.
+    """
     with browser.running() as started:
         yield started
 
@@ -116,7 +118,7 @@ def migrated(database_url: str) -> OpenDatabase:
 @pytest.fixture
 def run() -> Callable[[Coroutine[Any, Any, T]], T]:
     """Run one coroutine in a fresh event loop."""
-    return asyncio.run
+    return loops.run
 
 
 @pytest.fixture

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import secrets
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Final
-
-import httpx
+from typing import IO, Final
 
 from adapters.app import Application
 from adapters.commands.keys import kek_sentence
 from adapters.commands.migrate import migrate
 from adapters.commands.outcome import CommandFailed
 from adapters.commands.settings_of import settings_of
+from adapters.demo.platforms import platforms, wait_for_platforms
 from adapters.demo.population import DemoProvince
 from adapters.demo.seed import DemoPorts, DemoSecrets, seed
 from adapters.kek import KekRefused, create_kek, read_kek
@@ -32,7 +28,6 @@ from adapters.web.assets import AssetsMissingError
 DEMO_DATA_DIR: Final = Path("var/demo")
 LEARNING_OFFSET, LIBRARY_OFFSET = 1, 2  # the demo platforms listen on the next two ports
 CHINA: Final = timezone(timedelta(hours=8))
-PLATFORM_START_S: Final = 20.0
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -56,17 +51,22 @@ def _run(arguments: argparse.Namespace) -> int:
         _require_kek(settings, demo=arguments.demo)
         migrate(settings)
 
+        log: IO[str] = sys.stderr
+        if arguments.demo:
+            # The console belongs to the reader; what the service and the platforms log stands in a file.
+            log = stack.enter_context((settings.data_dir / "service.log").open("a", encoding="utf-8", buffering=1))
+
         async def when_ready(parts: Parts, _application: Application) -> None:
             if not arguments.demo:
                 print(f"READY {settings.issuer}", flush=True)
                 return
             today = datetime.now(UTC).astimezone(CHINA).date()
             province, drawn = await seed(parts, ports, today=today)
-            stack.enter_context(_platforms(settings, ports, drawn))
-            await _wait_for(ports)
+            stack.enter_context(platforms(settings.issuer, ports, drawn, log=log))
+            await wait_for_platforms(ports)
             print(_welcome(settings, ports, province, drawn), flush=True)
 
-        asyncio.run(run_service(settings, when_ready, listener=listener))
+        asyncio.run(run_service(settings, when_ready, listener=listener, write_log=log.write))
         print("Stopped.", flush=True)
     return 0
 
@@ -96,39 +96,6 @@ def _require_kek(settings: Settings, *, demo: bool) -> None:
         read_kek(settings.kek_file)
     except KekRefused as refused:
         raise StartFailed(kek_sentence(refused, settings.kek_file)) from refused
-
-
-@contextmanager
-def _platforms(settings: Settings, ports: DemoPorts, drawn: DemoSecrets) -> Iterator[None]:
-    started: list[subprocess.Popen[bytes]] = []
-    try:
-        for kind, port in (("learning", ports.learning), ("library", ports.library)):
-            command = [sys.executable, "-m", "adapters.demo.platform", "--kind", kind, "--port", str(port)]
-            command += ["--issuer", settings.issuer, "--client-id", f"demo-{kind}"]
-            environment = {**os.environ, "PLATFORM_CLIENT_SECRET": drawn.client_secrets[f"demo-{kind}"]}
-            # A session of its own: Ctrl-C reaches the service alone, which then stops the platforms in order.
-            started.append(subprocess.Popen(command, env=environment, start_new_session=True))
-        yield
-    finally:
-        for process in started:
-            process.terminate()
-        for process in started:
-            try:
-                process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-async def _wait_for(ports: DemoPorts) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(PLATFORM_START_S):
-        for port in (ports.learning, ports.library):
-            while True:
-                try:
-                    await client.get(f"http://127.0.0.1:{port}/platform.css")
-                    break
-                except httpx.TransportError:
-                    await asyncio.sleep(0.05)
 
 
 def _welcome(settings: Settings, ports: DemoPorts, province: DemoProvince, drawn: DemoSecrets) -> str:

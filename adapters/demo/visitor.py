@@ -6,6 +6,7 @@ person without JavaScript gets.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Self
@@ -141,6 +142,12 @@ class Page:
         """The answer as text."""
         return self.content.decode("utf-8", "replace")
 
+    @property
+    def problems(self) -> str:
+        """What the page's error summary says, as one line; empty where there is none."""
+        found = re.search(r'class="error-summary".*?</section>', self.text, flags=re.DOTALL)
+        return " ".join(re.sub(r"<[^>]+>", " ", found[0].partition(">")[2]).split()) if found else ""
+
     def form_with(self, *names: str) -> Form:
         """Return the first form that has all these field names; raise StoryBroken where there is none."""
         for form in self.forms:
@@ -153,7 +160,7 @@ class Page:
         for form in self.forms:
             if form.action.split("?")[0].endswith(path):
                 return form
-        raise StoryBroken(f"{self.url.split('?')[0]} ({self.status}) has no form to {path}")
+        raise StoryBroken(f"{self.url.split('?')[0]} ({self.status}) has no form to {path} {self.problems}")
 
     def link_to(self, part: str) -> str:
         """Return the first link that contains `part`; raise StoryBroken where there is none."""

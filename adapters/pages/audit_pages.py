@@ -27,6 +27,14 @@ READ_AT_ONCE = 200
 LOOKED_THROUGH_MOST = 5_000
 # A deployment serves a province: its auditors and the nation's see the whole trail.
 _WHOLE = frozenset({Level.NATION, Level.PROVINCE})
+# Details whose values are names of the product's own, and where their words stand.
+_WORDS = {
+    "act": "credentials.act.",
+    "before": "credentials.status.",
+    "after": "credentials.status.",
+    "kind": "credentials.kind.",
+    "reason": "credentials.reason.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +139,16 @@ class _AuditPages:
 def _view(number: int, event: AuditEvent, t: Translator) -> EventView:
     action = f"audit.action.{event.action}"
     result = t("audit.result_ok") if event.result == "ok" else t(event.result)
-    details = [f"{name}: {value}" for name, value in sorted(event.details.items())]
+    details = [_detail(name, value, t) for name, value in sorted(event.details.items())]
     words = t(action) if action in t else event.action
     return EventView(t.number(number + 1), event.time, words, event.actor, event.object, result, details)
+
+
+def _detail(name: str, value: str, t: Translator) -> str:
+    """Return one detail in words where the catalogues have them."""
+    label, word = f"audit.detail_{name}", f"{_WORDS.get(name, '')}{value}"
+    said = t(word) if name in _WORDS and word in t else value
+    return f"{t(label) if label in t else name}: {said}"
 
 
 def routes(deps: AuditDeps) -> list[Route]:

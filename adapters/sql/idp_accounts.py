@@ -176,7 +176,7 @@ class SqlAccounts:
     async def consents_of(self, person: str) -> tuple[Consent, ...]:
         """See `ConsentStore.consents_of`."""
         rows = await self._db.fetch(
-            "SELECT person, client_id, granted, offered, granted_at FROM consent WHERE person = $1"
+            "SELECT person, client_id, granted, offered, granted_at FROM consent WHERE person = $1 AND granted <> ''"
             " ORDER BY granted_at DESC, client_id",
             person,
         )
@@ -185,7 +185,14 @@ class SqlAccounts:
     async def withdraw_consent(self, person: str, client_id: str, now: int) -> bool:
         """See `ConsentStore.withdraw_consent`."""
         async with self._db.transaction() as tx:
-            removed = await tx.execute("DELETE FROM consent WHERE person = $1 AND client_id = $2", person, client_id)
+            # The emptied row stays: it says that the person withdrew, so that nothing is granted again without asking.
+            removed = await tx.execute(
+                "UPDATE consent SET granted = '', offered = '', granted_at = $3"
+                " WHERE person = $1 AND client_id = $2 AND granted <> ''",
+                person,
+                client_id,
+                now,
+            )
             await tx.execute(
                 "UPDATE token_family SET revoked_at = $3 WHERE person = $1 AND client_id = $2 AND revoked_at IS NULL",
                 person,

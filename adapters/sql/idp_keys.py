@@ -45,7 +45,7 @@ class SqlKeyStore:
             await tx.lock(f"keys/{record.owner}")
             # Both keys of the table speak here: the kid, and one active key a purpose and algorithm.
             added = await tx.execute(
-                f"INSERT INTO signing_key ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+                f"INSERT INTO signing_key ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"  # noqa: S608  # constants of this module
                 " ON CONFLICT DO NOTHING",
                 record.kid,
                 record.purpose.value,
@@ -64,7 +64,7 @@ class SqlKeyStore:
     async def active(self, owner: str, purpose: Purpose, alg: Alg) -> KeyRecord:
         """See `KeyStore.active`."""
         row = await self._db.fetch_one(
-            f"SELECT {_COLUMNS} FROM signing_key WHERE owner = $1 AND purpose = $2 AND alg = $3 AND state = 'active'",
+            f"SELECT {_COLUMNS} FROM signing_key WHERE owner = $1 AND purpose = $2 AND alg = $3 AND state = 'active'",  # noqa: S608  # constants of this module
             owner,
             purpose.value,
             alg.value,
@@ -75,7 +75,7 @@ class SqlKeyStore:
 
     async def by_kid(self, owner: str, kid: str) -> KeyRecord:
         """See `KeyStore.by_kid`."""
-        row = await self._db.fetch_one(f"SELECT {_COLUMNS} FROM signing_key WHERE owner = $1 AND kid = $2", owner, kid)
+        row = await self._db.fetch_one(f"SELECT {_COLUMNS} FROM signing_key WHERE owner = $1 AND kid = $2", owner, kid)  # noqa: S608  # constants of this module
         if row is None:
             raise KeyUnknown(field="kid", rule="unknown")
         return _record(row)
@@ -83,7 +83,7 @@ class SqlKeyStore:
     async def published(self, owner: str) -> tuple[KeyRecord, ...]:
         """See `KeyStore.published`."""
         rows = await self._db.fetch(
-            f"SELECT {_COLUMNS} FROM signing_key WHERE owner = $1 AND state <> 'retired' AND compromised_at IS NULL"
+            f"SELECT {_COLUMNS} FROM signing_key WHERE owner = $1 AND state <> 'retired' AND compromised_at IS NULL"  # noqa: S608  # constants of this module
             " ORDER BY not_before, kid",
             owner,
         )
@@ -121,7 +121,7 @@ class SqlKeyStore:
         return await self.by_kid(owner, kid)
 
     async def _held(self, tx: Transaction, owner: str, kid: str) -> KeyRecord:
-        row = await tx.fetch_one(f"SELECT {_COLUMNS} FROM signing_key WHERE owner = $1 AND kid = $2", owner, kid)
+        row = await tx.fetch_one(f"SELECT {_COLUMNS} FROM signing_key WHERE owner = $1 AND kid = $2", owner, kid)  # noqa: S608  # constants of this module
         if row is None:
             raise KeyUnknown(field="kid", rule="unknown")
         return _record(row)

@@ -23,6 +23,8 @@ _FAMILY = (
 _JOIN = (
     "t JOIN token_family f ON f.family_id = t.family_id JOIN account a ON a.person = f.person WHERE t.token_hash = $1"
 )
+_REFRESH = f"SELECT {_FAMILY}, t.used_at, t.expires_at FROM refresh_token {_JOIN}"  # noqa: S608  # constants
+_ACCESS = f"SELECT {_FAMILY}, t.scope, t.audience, t.expires_at FROM access_token {_JOIN}"  # noqa: S608  # constants
 
 
 def _family(row: Row) -> Family:
@@ -106,7 +108,8 @@ class SqlTokens:
             family.client_id,
         )
         replayed = await tx.fetch_one("SELECT 1 AS seen FROM replayed_code WHERE code_hash = $1", code_hash)
-        return session is not None and consent is not None and replayed is None
+        consented = set() if consent is None else set(consent["granted"].split())
+        return session is not None and consented.issuperset(family.scope) and replayed is None
 
     async def revoke_replayed_code(self, code_hash: bytes, client_id: str, now: int) -> None:
         """See `TokenStore.revoke_replayed_code`."""
@@ -139,7 +142,8 @@ class SqlTokens:
     async def refresh_grant(self, token_hash: bytes) -> RefreshGrant | None:
         """See `TokenStore.refresh_grant`."""
         row = await self._db.fetch_one(
-            f"SELECT {_FAMILY}, t.used_at, t.expires_at FROM refresh_token {_JOIN}", token_hash
+            _REFRESH,
+            token_hash,
         )
         if row is None:
             return None
@@ -189,7 +193,8 @@ class SqlTokens:
     async def access_grant(self, token_hash: bytes) -> AccessGrant | None:
         """See `TokenStore.access_grant`."""
         row = await self._db.fetch_one(
-            f"SELECT {_FAMILY}, t.scope, t.audience, t.expires_at FROM access_token {_JOIN}", token_hash
+            _ACCESS,
+            token_hash,
         )
         if row is None:
             return None

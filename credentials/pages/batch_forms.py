@@ -59,11 +59,12 @@ class Input:
     most: int = 200
     required: bool = True
     size: str | None = None
+    said: str | None = None
 
     @property
     def label(self) -> str:
-        """The message code of the label."""
-        return f"batch.input_{self.name}"
+        """The message code of the label: of `said` where the kind has a word of its own for it."""
+        return f"batch.input_{self.said or self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class Form:
 
 
 _PERSON = Input("person", hint="batch.input_person_hint", inputmode="numeric", most=24)
+_AUTHOR = Input("person", hint="batch.input_person_hint", inputmode="numeric", most=24, said="author")
+_AUTHOR_NAME = Input("name", hint="batch.input_name_hint", most=50, said="author_name")
 FORMS: Mapping[str, Form] = {
     "diploma": Form(
         inputs=(),
@@ -106,7 +109,7 @@ FORMS: Mapping[str, Form] = {
         licences=False,
     ),
     "copyright_registration": Form(
-        inputs=(Input("title"), _PERSON, Input("name", hint="batch.input_name_hint", most=50)),
+        inputs=(Input("title"), _AUTHOR, _AUTHOR_NAME),
         file="*/*",
         file_most=MAX_FILE_BYTES // _MIB,
         file_bytes=MAX_FILE_BYTES,

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from credentials.errors import BatchStateRefused, RecordRefused
 from credentials.issuance import Issuance
 from credentials.model import Batch, BatchState, Preview, Progress
-from credentials.pages.batch_files import claim_columns, csv_response, problem_rows, report_rows
+from credentials.pages.batch_files import csv_response, problem_rows, report_rows
 from credentials.pages.batch_view import (
     ROWS_A_PAGE,
     SAMPLE_ROWS,
@@ -25,13 +25,14 @@ from credentials.pages.batch_view import (
     note_tables,
     rows_of,
     sampled_listing,
+    split_columns,
     state_code,
 )
 from credentials.pages.forms import read_form, whole_number
+from credentials.pages.listing import listing
 from credentials.pages.refusals import refusal_sentence
 from credentials.pages.render import Render
 from credentials.pages.visitors import for_signed_in, holds, schools_of
-from credentials.pages.listing import listing
 from credentials.ports import Clock, Issuers
 from idp.authority.errors import NotAuthorised, TwoPersonRule
 from idp.authority.model import Actor, Duty
@@ -184,7 +185,8 @@ class _BatchPages:
     async def _common(self, request: Request, preview: Preview) -> dict[str, Any]:
         batch, t = preview.batch, self._deps.render.translator(request)
         school = await self._deps.register.school(batch.school)
-        rows = rows_of(preview.items, claim_columns(preview), t)
+        alike, names = split_columns(preview, t)
+        rows = rows_of(preview.items, names, t) if len(preview.items) > 1 else []
         return {
             "id": batch.id,
             "kind": f"credentials.kind.{batch.kind}",
@@ -200,7 +202,9 @@ class _BatchPages:
             "done_at": batch.done_at,
             "good": batch.total,
             "bad": batch.refused,
-            "columns": columns_of(preview, t),
+            "only": preview.items[0].id if len(preview.items) == 1 else None,
+            "alike": alike,
+            "columns": columns_of(names, t),
             "listing": listing(request, rows, size=ROWS_A_PAGE),
         }
 
@@ -226,7 +230,7 @@ class _BatchPages:
             "digest": batch.digest.hex() if waiting else "",
         }
         if sample is not None:
-            view["listing"] = sampled_listing(preview, sample % (SAMPLES_MOST + 1), claim_columns(preview), t)
+            view["listing"] = sampled_listing(preview, sample % (SAMPLES_MOST + 1), split_columns(preview, t)[1], t)
         return view
 
     async def _issuing(self, request: Request, actor: Actor, preview: Preview) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from credentials.model import Batch, BatchState, Preview, PreviewItem, Progress, RowNote
 from credentials.pages.batch_files import claim_columns
-from credentials.pages.claims import label_of, value_of
+from credentials.pages.claims import Fact, facts, label_of, value_of
 from credentials.pages.listing import Listing
 from credentials.pages.refusals import sentence_of
 from credentials.pages.render import Translator
@@ -16,7 +16,7 @@ from credentials.pages.row_grid import RowState, row_grid
 ROWS_A_PAGE = 50
 SAMPLE_ROWS = 10
 # The page shows the first of them; the file to download has all.
-NOTES_SHOWN = 100
+NOTES_SHOWN = 20
 # Samples are numbered so that "look at others" always gives others, and a link shows a colleague the same ones.
 SAMPLES_MOST = 1000
 TONES = {
@@ -70,9 +70,24 @@ def rows_of(items: tuple[PreviewItem, ...], names: list[str], t: Translator) -> 
     ]
 
 
-def columns_of(preview: Preview, t: Translator) -> list[str]:
+def columns_of(names: list[str], t: Translator) -> list[str]:
     """Return the message codes (or plain names) of the columns."""
-    return [label_of(name, t) or name for name in claim_columns(preview)]
+    return [label_of(name, t) or name for name in names]
+
+
+def split_columns(preview: Preview, t: Translator) -> tuple[list[Fact], list[str]]:
+    """Return what every row says alike, to be told once, and the claims in which rows differ.
+
+    Nothing is left out: a claim is in one of the two. Of a batch of one record all are told as facts.
+    """
+    alike: list[str] = []
+    differing: list[str] = []
+    for name in claim_columns(preview):
+        first = preview.items[0].claims.get(name)
+        same = name in preview.items[0].claims and all(item.claims.get(name) == first for item in preview.items)
+        (alike if same else differing).append(name)
+    common = {name: preview.items[0].claims[name] for name in alike} if preview.items else {}
+    return facts(common, t), differing
 
 
 def note_tables(preview: Preview, t: Translator) -> list[NoteTable]:

@@ -11,7 +11,14 @@ from credentials.verdict import Check, CheckName, Result, Verdict
 
 _TIMES = frozenset({"time", "as_of", "issued_at", "judged_at"})
 _NUMBERS = frozenset({"index", "size", "count"})
-_WORDS = frozenset({"rule", "status", "level"})
+_WORDS = {
+    "rule": "credentials.rule.",
+    "status": "credentials.status.",
+    "level": "credentials.level.",
+    "chain": "log.chain_",
+}
+# The refusal's code and member names: the rule says the same in words, and the JSON interface carries them.
+_FOR_PROGRAMS = frozenset({"code", "field"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ def _issuer(names: Mapping[str, str], claims: Mapping[str, object], t: Translato
 
 
 def _check(check: Check, t: Translator) -> CheckView:
-    evidence = tuple(_evidence(name, value, t) for name, value in check.evidence.items())
+    evidence = tuple(_evidence(name, value, t) for name, value in check.evidence.items() if name not in _FOR_PROGRAMS)
     return CheckView(check.code, f"verify.about_{check.name.value}", check.result.value, evidence)
 
 
@@ -77,5 +84,5 @@ def _evidence(name: str, value: str | int, t: Translator) -> Fact:
         return Fact(name, code, name, t.time(value))
     if name in _NUMBERS and isinstance(value, int):
         return Fact(name, code, name, t.number(value))
-    word = f"credentials.{name}.{value}"
+    word = f"{_WORDS.get(name, '')}{value}"
     return Fact(name, code, name, t(word) if name in _WORDS and word in t else str(value))

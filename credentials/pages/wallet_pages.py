@@ -11,9 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from credentials.model import HeldCredential, Share, StatusChange
-from credentials.pages.listing import listing
 from credentials.pages.claims import Fact, facts, title_of
 from credentials.pages.life import LifeView, life_of, word_of
+from credentials.pages.listing import listing
 from credentials.pages.render import Render, Translator
 from credentials.pages.visitors import for_signed_in
 from credentials.ports import Clock

@@ -53,12 +53,12 @@ def prove_redirect(request: AuthorizationRequest, client: Client | None) -> Clie
     return client
 
 
-def _no_duplicates(request: AuthorizationRequest, client: Client) -> None:
+def _no_duplicates(request: AuthorizationRequest, _client: Client) -> None:
     if request.duplicate is not None:
         raise InvalidRequest(field=request.duplicate, rule="duplicate")
 
 
-def _supported_features(request: AuthorizationRequest, client: Client) -> None:
+def _supported_features(request: AuthorizationRequest, _client: Client) -> None:
     refusals: dict[str, type[OAuthError]] = {
         "request": RequestNotSupported,
         "request_uri": RequestUriNotSupported,
@@ -68,7 +68,7 @@ def _supported_features(request: AuthorizationRequest, client: Client) -> None:
         raise refusals[name](field=name, rule="unsupported")
 
 
-def _response(request: AuthorizationRequest, client: Client) -> None:
+def _response(request: AuthorizationRequest, _client: Client) -> None:
     if not request.response_type:
         raise InvalidRequest(field="response_type", rule="missing")
     if request.response_type != "code":
@@ -77,7 +77,7 @@ def _response(request: AuthorizationRequest, client: Client) -> None:
         raise InvalidRequest(field="response_mode", rule="unsupported")
 
 
-def _limits(request: AuthorizationRequest, client: Client) -> None:
+def _limits(request: AuthorizationRequest, _client: Client) -> None:
     bounded = (
         ("state", request.state or "", STATE_CHARS_MAX),
         ("nonce", request.nonce or "", NONCE_CHARS_MAX),
@@ -114,14 +114,14 @@ def _scope(request: AuthorizationRequest, client: Client) -> None:
             raise InvalidScope(field="scope", rule="not_registered")
 
 
-def _prompt(request: AuthorizationRequest, client: Client) -> None:
+def _prompt(request: AuthorizationRequest, _client: Client) -> None:
     if not request.prompt <= PROMPTS:
         raise InvalidRequest(field="prompt", rule="unknown_value")
     if "none" in request.prompt and len(request.prompt) > 1:
         raise InvalidRequest(field="prompt", rule="none_with_others")  # OpenID Connect Core §3.1.2.1
 
 
-def _max_age(request: AuthorizationRequest, client: Client) -> None:
+def _max_age(request: AuthorizationRequest, _client: Client) -> None:
     age = request.max_age
     if age is not None and not (age.isascii() and age.isdigit() and len(age) <= MAX_AGE_DIGITS):
         raise InvalidRequest(field="max_age", rule="form")

@@ -12,6 +12,7 @@ from idp.authorize.code import CODE_LIFETIME_S, AuthorizationGrant
 from idp.authorize.request import AuthorizationRequest, load_authorization_request, parse_authorization_request
 from idp.authorize.response import AuthorizationResponses
 from idp.clients.model import Client
+from idp.clients.redirect_uris import web_origin
 from idp.id_token import HintRefused, IdTokens
 from idp.login.dispatch import (
     AccountRefused,
@@ -127,7 +128,7 @@ class AuthorizeEndpoint:
             login_hint=asked.login_hint,
         )
         scopes = in_order(set(asked.scope) & client.scopes | {OPENID})
-        release = Release(client.client_id, scopes)
+        release = Release(client.client_id, scopes, web_origin(asked.redirect_uri))
         return self._flows.prepare(Purpose.AUTHORIZATION, asked.dump(), requirement, release, browser)
 
     def _hint_matches(self, asked: AuthorizationRequest, client: Client, session: Session) -> bool:
@@ -170,7 +171,7 @@ class AuthorizeEndpoint:
         )
         return self._responses.code(asked, code)
 
-    async def cancelled(self, request: Request, continuation: str) -> Response:
+    async def cancelled(self, _request: Request, continuation: str) -> Response:
         """Answer `access_denied`: the person said no."""
         asked = load_authorization_request(continuation)
         prove_redirect(asked, await self._clients.client(asked.client_id))

@@ -29,7 +29,7 @@ class GrantType(StrEnum):
     """Grants a client may be registered for."""
 
     AUTHORIZATION_CODE = "authorization_code"
-    REFRESH_TOKEN = "refresh_token"
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105  # the name of a grant
 
 
 class AccessTokenFormat(StrEnum):
@@ -94,5 +94,5 @@ class Client:
         return frozenset(self.scopes_required + self.scopes_optional)
 
     def name(self, locale: str) -> str:
-        """The name in the reader's language."""
+        """Return the name in the reader's language."""
         return self.name_zh if locale.startswith("zh") else self.name_en

@@ -75,6 +75,12 @@ def check_redirect_uri(uri: str, *, public: bool, field: str) -> str:
     return check_web_uri(uri, field=field)
 
 
+def web_origin(uri: str) -> str:
+    """Return the origin of an already checked URI, or nothing for a private-use one."""
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+
+
 def host_of(uri: str) -> str:
     """Return the host of an already checked URI (the scheme of a private-use one)."""
     parts = urlsplit(uri)

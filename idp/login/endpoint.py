@@ -101,7 +101,7 @@ class SignInPages:
             account = await self._password.authenticate(username, password)
         except SignInRefused as refusal:
             await self._refused(request, AuthenticatorKind.PASSWORD, "unknown", refusal)
-            return await self._page(request, flow, AskPassword(), error=refusal)
+            return await self._page(request, flow, AskPassword(), error=refusal, typed=username)
         return await self._flows.complete_step(request, flow, AuthenticatorKind.PASSWORD, account.person)
 
     async def post_totp(self, request: Request) -> Response:
@@ -157,7 +157,7 @@ class SignInPages:
         return step_redirect(flow.handle)
 
     async def post_cancel(self, request: Request) -> Response:
-        """The person says no, at any step."""
+        """Take the person's no, at any step."""
         flow = await self._flow_of(request, await read_form(request))
         return await self._flows.cancel(request, flow)
 
@@ -177,12 +177,18 @@ class SignInPages:
             connection=request,
         )
 
-    async def _page(self, request: Request, flow: Flow, step: Step, *, error: TrustError | None) -> Response:
+    async def _page(
+        self, request: Request, flow: Flow, step: Step, *, error: TrustError | None, typed: str = ""
+    ) -> Response:
         context: dict[str, object] = {"t_handle": flow.handle, "error": error}
+        release = flow.transaction.release
+        if release is not None and release.origin:
+            # Browsers apply form-action to the redirect after a form: the page says where its form may lead.
+            request.state.form_action = (release.origin,)
         if isinstance(step, AskPassword):
             template = "idp/sign_in.html"
-            # Never what was typed: the page must not differ between a known and an unknown name.
-            context["login_hint"] = flow.transaction.requirement.login_hint
+            # Exactly what was typed, never how the register writes it: a known and an unknown name look the same.
+            context["login_hint"] = typed or flow.transaction.requirement.login_hint
         elif isinstance(step, AskTotp):
             template = "idp/second_factor.html"
         elif isinstance(step, EnrolTotp):
@@ -190,8 +196,8 @@ class SignInPages:
             flow = await self._with_seed(flow, step.person)
             account = await self._accounts.account(step.person)
             name = "" if account is None else account.username
-            picture, typed = self._totp.enrolment_picture(step.person, name, flow.transaction.pending_seed)
-            context |= {"picture": picture, "seed": typed}
+            picture, seed = self._totp.enrolment_picture(step.person, name, flow.transaction.pending_seed)
+            context |= {"picture": picture, "seed": seed}
         elif isinstance(step, AskConsent):
             template = "idp/consent.html"
             await self._flows.bind_session(flow, step.session)

@@ -13,11 +13,11 @@ class FirstParty:
     """Finisher of `/signin`."""
 
     async def __call__(
-        self, request: Request, continuation: str, session: Session, granted: tuple[str, ...]
+        self, _request: Request, continuation: str, _session: Session, _granted: tuple[str, ...]
     ) -> Response:
         """Return to the page."""
         return RedirectResponse(local_path(continuation), status_code=303)
 
-    async def cancelled(self, request: Request, continuation: str) -> Response:
+    async def cancelled(self, _request: Request, _continuation: str) -> Response:
         """Return home."""
         return RedirectResponse(HOME, status_code=303)

@@ -26,11 +26,11 @@ class Finisher(Protocol):
     """What a purpose does when nothing is missing any more."""
 
     async def __call__(
-        self, request: Request, continuation: str, session: Session, granted: tuple[str, ...]
+        self, request: Request, continuation: str, session: Session, granted: tuple[str, ...], /
     ) -> Response:
         """Answer the browser."""
 
-    async def cancelled(self, request: Request, continuation: str) -> Response:
+    async def cancelled(self, request: Request, continuation: str, /) -> Response:
         """Answer when the person says no."""
 
 

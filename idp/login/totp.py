@@ -67,7 +67,7 @@ class TotpAuthenticator:
         uri = provisioning_uri(seed, account=username, issuer=self._issuer_name)
         # Dark on light in both colour schemes: phone cameras expect it. The quiet zone is four modules (ISO/IEC 18004).
         picture: str = segno.make(uri, error="m", micro=False).svg_inline(
-            scale=5, border=4, dark="#000", light="#fff", svgclass="qr", omitsize=True
+            scale=5, border=4, dark="#000", light="#fff", svgclass=None, omitsize=True
         )
         return picture, " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
 

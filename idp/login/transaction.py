@@ -39,10 +39,11 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a client asks to be told, for the consent step."""
+    """What a client asks to be told, for the consent step; `origin` is where the answer will lead, proven before."""
 
     client_id: str
     scopes: tuple[str, ...]
+    origin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def _load(payload: bytes) -> LoginTransaction:
         purpose=Purpose(raw["purpose"]),
         continuation=raw["continuation"],
         requirement=Requirement(**{**requirement, "acr": Acr(requirement["acr"])}),
-        release=None if release is None else Release(release["client_id"], tuple(release["scopes"])),
+        release=None if release is None else Release(**{**release, "scopes": tuple(release["scopes"])}),
         browser_hash=raw["browser_hash"],
         nonce=raw["nonce"],
         proofs=tuple(

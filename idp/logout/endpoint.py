@@ -16,6 +16,7 @@ from crypto.encoding import json_strict
 from crypto.errors import TrustError
 from idp.audit import Acts
 from idp.clients.model import Client
+from idp.clients.redirect_uris import web_origin
 from idp.id_token import Hint, HintRefused, IdTokens
 from idp.model import Session
 from idp.pages.render import Render
@@ -105,7 +106,7 @@ class EndSession:
         return await self._ask(request, wish, client)
 
     async def confirm(self, request: Request) -> Response:
-        """The person's answer. Raises `LogoutRefused` when the question is gone or was another session's."""
+        """Follow the person's answer. Raises `LogoutRefused` when the question is gone or was another session's."""
         form = await read_form(request)
         payload = await self._transient.take(TransientKind.LOGOUT, form.get("t", ""))
         if payload is None:
@@ -162,6 +163,9 @@ class EndSession:
         payload = json.dumps(asdict(wish)).encode()
         handle = await self._transient.put(TransientKind.LOGOUT, payload, lifetime_s=CONFIRMATION_LIFETIME_S)
         name = "" if client is None else client.name(request.state.locale)
+        if wish.return_to and (origin := web_origin(wish.return_to)):
+            # Browsers apply form-action to the redirect after a form: the page says where its form may lead.
+            request.state.form_action = (origin,)
         response = self._render(request, "idp/confirm_sign_out.html", {"t_handle": handle, "client_name": name}, 200)
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -6,9 +6,9 @@ from starlette.requests import HTTPConnection
 
 from crypto.encoding import b64u_encode
 from idp.model import REFERENCE_BYTES, Authentication, Clock, EndedSession, RandomBytes, Session
+from idp.origin import device_of, place_of
 from idp.people import People
 from idp.session.cookies import CookiePolicy, cookie_hash, new_secret
-from idp.session.origin import device_of, place_of
 from idp.store import SessionStore
 
 IDLE_LIMIT_S = 30 * 60

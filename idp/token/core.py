@@ -114,7 +114,7 @@ class _S256Only(CodeChallenge):  # type: ignore[misc]  # Authlib publishes no ty
 class _CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib publishes no types
     TOKEN_ENDPOINT_AUTH_METHODS = AUTH_METHODS
 
-    def query_authorization_code(self, code: str, client: _ClientView) -> _CodeView | None:
+    def query_authorization_code(self, _code: str, client: _ClientView) -> _CodeView | None:
         grant: AuthorizationGrant | None = self.request.prefetched.code
         # RFC 6749 §4.1.3: issued to this client. A wrong client takes nothing and learns nothing.
         if grant is None or grant.client_id != client.client.client_id:
@@ -132,7 +132,7 @@ class _RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]  # Authlib publish
     TOKEN_ENDPOINT_AUTH_METHODS = AUTH_METHODS
     INCLUDE_NEW_REFRESH_TOKEN = True
 
-    def authenticate_refresh_token(self, refresh_token: str) -> _RefreshView | None:
+    def authenticate_refresh_token(self, _refresh_token: str) -> _RefreshView | None:
         grant: RefreshGrant | None = self.request.prefetched.refresh
         return None if grant is None else _RefreshView(grant)
 
@@ -161,7 +161,7 @@ class TokenCore(AuthorizationServer):  # type: ignore[misc]  # Authlib publishes
         return _ClientView(client)
 
     def create_oauth2_request(self, request: CoreRequest) -> CoreRequest:
-        """Requests arrive made."""
+        """Return the request, which arrives made."""
         return request
 
     def generate_token(self, **kwargs: Any) -> dict[str, Any]:

@@ -230,7 +230,7 @@ class TokenEndpoint:
         await self._issued(request, "idp.token.refreshed", family)
 
     async def _recognise_reuse(self, request: Request, asked: TokenRequest, prefetched: Prefetched) -> None:
-        """A refused code or refresh token of an authenticated client: if it was good once, its family dies."""
+        """Revoke the family of a refused code or refresh token that was good once. The client is authenticated."""
         now = self._clock()
         if asked.grant_type == GrantType.AUTHORIZATION_CODE and prefetched.code is None:
             hashed = code_hash(asked.form.get("code", ""))

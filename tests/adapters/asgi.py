@@ -9,6 +9,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message
 
+from tests.services.loops import run
+
 Headers = Sequence[tuple[str, str]]
 
 
@@ -64,7 +66,7 @@ def ask(
     stall: bool = False,
 ) -> Answer:
     """Send one request; with `stall` the body never ends."""
-    return asyncio.run(ask_in_loop(app, method, target, headers, body, client=client, stall=stall))
+    return run(ask_in_loop(app, method, target, headers, body, client=client, stall=stall))
 
 
 async def ask_in_loop(

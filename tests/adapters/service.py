@@ -56,6 +56,10 @@ def deterministic_bytes(count: int) -> bytes:
     return bytes(range(count))
 
 
+def navigation(request: Request) -> list[NavigationItem]:
+    return [NavigationItem("/verify", "navigation.verify"), NavigationItem("/log", "navigation.log")]
+
+
 class Service:
     """The stack with its rooms; `lines` is its log, `monotonic` its clock, `pages` its renderer."""
 
@@ -69,10 +73,7 @@ class Service:
         frame = Frame(
             filing_number="京ICP备00000000号",
             police_filing_number=None,
-            navigation=lambda request: [
-                NavigationItem("/verify", "navigation.verify"),
-                NavigationItem("/log", "navigation.log"),
-            ],
+            navigation=navigation,
             sign_out_path="/signout",
             home_path="/home",
         )

@@ -34,9 +34,15 @@ PUBLIC = "93.184.215.14"
 class Network:
     """Answers names from a table and records who was asked for and called."""
 
-    def __init__(self, names: Mapping[str, Sequence[str]], answer: httpx.Response | None = None) -> None:
+    def __init__(
+        self,
+        names: Mapping[str, Sequence[str]],
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"ok",
+    ) -> None:
         self.names = names
-        self.answer = answer or httpx.Response(200, content=b"ok")
+        self.status, self.headers, self.body = status, headers or {}, body
         self.resolved: list[str] = []
         self.called: list[httpx.Request] = []
 
@@ -47,7 +53,7 @@ class Network:
     def transport(self) -> httpx.AsyncBaseTransport:
         async def handle(request: httpx.Request) -> httpx.Response:
             self.called.append(request)
-            return self.answer
+            return httpx.Response(self.status, headers=self.headers, stream=httpx.ByteStream(self.body))
 
         return httpx.MockTransport(handle)
 
@@ -221,17 +227,19 @@ def test_an_allow_listed_pair_may_be_private_and_plain_and_only_that_pair() -> N
 
 
 @pytest.mark.parametrize(
-    ("answer", "rule"),
+    ("status", "headers", "body", "rule"),
     [
-        (httpx.Response(302, headers={"location": "http://127.0.0.1/"}), "redirect"),
-        (httpx.Response(307, headers={"location": "https://public.example/2"}), "redirect"),
-        (httpx.Response(304), "redirect"),
-        (httpx.Response(200, content=b"x" * (BODY_MAX_BYTES + 1)), "length"),
-        (httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"\x1f\x8b")), "encoding"),
+        (302, {"location": "http://127.0.0.1/"}, b"", "redirect"),
+        (307, {"location": "https://public.example/2"}, b"", "redirect"),
+        (304, {}, b"", "redirect"),
+        (200, {}, b"x" * (BODY_MAX_BYTES + 1), "length"),
+        (200, {"content-encoding": "gzip"}, b"\x1f\x8b", "encoding"),
     ],
 )
-def test_an_answer_that_would_lead_on_or_fill_memory_is_refused(answer: httpx.Response, rule: str) -> None:
-    network = Network(NAMES, answer)
+def test_an_answer_that_would_lead_on_or_fill_memory_is_refused(
+    status: int, headers: Mapping[str, str], body: bytes, rule: str
+) -> None:
+    network = Network(NAMES, status, headers, body)
     with pytest.raises(OutboundFailed) as caught:
         network.get("https://public.example/")
     assert caught.value.rule == rule
@@ -239,12 +247,12 @@ def test_an_answer_that_would_lead_on_or_fill_memory_is_refused(answer: httpx.Re
 
 
 def test_an_answer_of_exactly_the_limit_is_taken() -> None:
-    network = Network(NAMES, httpx.Response(200, content=b"x" * BODY_MAX_BYTES))
+    network = Network(NAMES, body=b"x" * BODY_MAX_BYTES)
     assert len(network.get("https://public.example/").body) == BODY_MAX_BYTES
 
 
 def test_a_request_carries_no_cookie_and_asks_for_no_compression() -> None:
-    network = Network(NAMES, httpx.Response(200, headers={"set-cookie": "a=b"}))
+    network = Network(NAMES, headers={"set-cookie": "a=b"})
     client = network.client()
 
     async def twice() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import astuple, dataclass
 from datetime import date
@@ -212,11 +212,11 @@ async def world(url: str, folder: Path, clock: StillClock) -> AsyncIterator[Worl
         )  # fmt: skip
 
 
-def play(url: str, folder: Path, clock: StillClock, story: object) -> None:
+def play(url: str, folder: Path, clock: StillClock, story: Callable[[World], Awaitable[None]]) -> None:
     """Run `story(world)` in a fresh deployment."""
 
     async def run() -> None:
         async with world(url, folder, clock) as made:
-            await story(made)  # type: ignore[operator]  # a coroutine function of one World
+            await story(made)
 
     asyncio.run(run())

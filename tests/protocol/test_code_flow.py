@@ -8,6 +8,7 @@ from typing import Any
 
 import jwt
 import pytest
+from jwt.types import Options
 
 from crypto.encoding import b64u_encode
 from crypto.jws import verify_jwt
@@ -93,10 +94,8 @@ def test_each_client_gets_the_algorithm_it_registered(opened: OpenWorld, run: Ru
             else:
                 assert {key["alg"] for key in interoperable} == {"RS256", "ES256"}
                 key = next(key for key in interoperable if key["kid"] == header["kid"])
-                world_time = {"verify_exp": False, "verify_iat": False}
-                decoded = jwt.decode(
-                    token, jwt.PyJWK(key), [alg], audience=client_id, issuer=ISSUER, options=world_time
-                )
+                untimed: Options = {"verify_exp": False, "verify_iat": False}
+                decoded = jwt.decode(token, jwt.PyJWK(key), [alg], audience=client_id, issuer=ISSUER, options=untimed)
                 assert decoded == claims
                 assert claims["at_hash"] == b64u_encode(hashlib.sha256(access).digest()[:16])
 

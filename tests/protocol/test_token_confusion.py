@@ -174,7 +174,7 @@ def test_userinfo_takes_the_token_from_header_or_form_never_from_the_address(ope
             bare = await browser.get("/userinfo")
             assert bare.headers["www-authenticate"] == 'Bearer realm="userinfo"'
             for bad in (f"Basic {token}", "Bearer", f"Bearer {token} x", f"Bearer {'x' * 5000}", "Bearer \xff"):
-                answer = await browser.http.get("/userinfo", headers={"authorization": bad.encode("latin-1")})
+                answer = await browser.http.get("/userinfo", headers=[(b"authorization", bad.encode("latin-1"))])
                 assert answer.status_code == 401
 
     run(story())

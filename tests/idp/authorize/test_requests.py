@@ -143,7 +143,7 @@ def test_nothing_redirects_before_client_and_redirect_uri_are_proven(
     ],
 )
 def test_other_refusals_go_back_with_state_and_issuer(
-    opened: OpenWorld, run: Run, changes: dict[str, str | None], error: str
+    opened: OpenWorld, run: Run, changes: dict[str, Any], error: str
 ) -> None:
     async def story() -> None:
         async with opened() as world:

@@ -140,7 +140,7 @@ def test_private_use_schemes_are_for_public_clients_and_look_like_reversed_domai
         ({"acr_minimum": "3"}, "acr_minimum", "unknown_value"),
     ],
 )
-def test_a_registration_is_refused_by_field_and_rule(changes: dict[str, object], field: str, rule: str) -> None:
+def test_a_registration_is_refused_by_field_and_rule(changes: dict[str, Any], field: str, rule: str) -> None:
     with pytest.raises(RegistrationRefused) as refused:
         parse_client(registration(**changes))
     assert (refused.value.field, refused.value.rule) == (field, rule)

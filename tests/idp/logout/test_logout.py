@@ -46,7 +46,7 @@ def test_a_platform_signs_the_person_out_everywhere(opened: OpenWorld, run: Run)
             assert (await browser.get("/account/sessions")).status == 303
             assert await world.provider.logout.drain(platforms) == 3
             assert await world.provider.logout.drain(platforms) == 0
-            told = {url: token for url, token in platforms.got}
+            told = dict(platforms.got)
             for name, body, alg in (
                 ("learning", learning, "ES256"),
                 ("library", library, "RS256"),

@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from idp.model import AccountState, Acr
-from idp.session.origin import device_of, place_of
+from idp.origin import device_of, place_of
 from tests.protocol.world import SESSION_COOKIE, Browser, OpenWorld, World
 
 Run = Callable[[Coroutine[Any, Any, None]], None]

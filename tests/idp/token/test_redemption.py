@@ -27,10 +27,12 @@ def test_sixteen_redemptions_at_once_give_exactly_one_success(opened: OpenWorld,
                 code = await world.code(browser)
                 answers = await asyncio.gather(*(world.redeem(code) for _ in range(16)))
                 assert sorted(answer.status for answer in answers) == [200] + [400] * 15
+                assert [answer.json()["error"] for answer in answers if answer.status == 400] == ["invalid_grant"] * 15
             for _ in range(100):
                 token = (await world.tokens(browser))["refresh_token"]
                 answers = await asyncio.gather(*(world.refresh(token) for _ in range(16)))
                 assert sorted(answer.status for answer in answers) == [200] + [400] * 15
+                assert [answer.json()["error"] for answer in answers if answer.status == 400] == ["invalid_grant"] * 15
 
     run(story())
 
@@ -88,9 +90,7 @@ def test_a_code_of_another_client_is_refused_and_neither_taken_nor_revoked(opene
         {"code_verifier": ""},
     ],
 )
-def test_a_code_needs_its_redirect_uri_and_verifier(
-    opened: OpenWorld, run: Run, changes: dict[str, str | None]
-) -> None:
+def test_a_code_needs_its_redirect_uri_and_verifier(opened: OpenWorld, run: Run, changes: dict[str, Any]) -> None:
     async def story() -> None:
         async with opened() as world:
             code = await world.code(world.browser())
@@ -213,7 +213,7 @@ def _registry(status: AccountStatus) -> Change:
 
 
 async def _raw_account(world: World, state: str) -> None:
-    """The state alone, without what the verb does besides: each look-up must ask by itself."""
+    """Set the state alone, without what the verb does besides: each look-up must ask by itself."""
     await world.db.execute("UPDATE account SET state = $1 WHERE person = $2", state, world.people["lin"])
 
 

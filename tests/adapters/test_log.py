@@ -1,0 +1,66 @@
+"""The log of libraries and faults: where and what kind, never with which values."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from adapters.observe.log import LibraryHandler, Log, route_of, shortened_address
+from tests.adapters.service import CANARY, Lines
+
+
+def test_a_librarys_values_stay_out_of_the_log() -> None:
+    lines = Lines()
+    logger = logging.Logger("some.library")  # noqa: LOG001  # one that no other test sees
+    logger.addHandler(LibraryHandler(Log(clock=lambda: 0, write=lines.write)))
+    logger.warning("could not reach %s", CANARY)
+    logger.error(f"put together by hand: {CANARY}")  # noqa: G004  # what a careless library does
+    try:
+        int(CANARY)
+    except ValueError:
+        logger.exception("failed for %s", CANARY)
+    assert CANARY not in lines.text
+    assert [event.get("template") for event in lines.events] == ["could not reach %s", "-", "failed for %s"]
+    assert lines.events[2]["errors"] == ["builtins.ValueError"]
+
+
+def test_an_event_is_one_line_of_ascii() -> None:
+    lines = Lines()
+    Log(clock=lambda: 1_782_864_000, write=lines.write).event("x", {"a": '林\n{"event": "forged"}\u2028'})
+    assert lines.text.count("\n") == 1
+    assert lines.text.isascii()
+    assert json.loads(lines.text)["time"] == "2026-07-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("198.51.100.77", "198.51.100.0/24"),
+        ("::ffff:198.51.100.77", "198.51.100.0/24"),
+        ("2001:db8:1:2::3", "2001:db8:1::/48"),
+        (None, None),
+        ("x", None),
+    ],
+)
+def test_an_address_is_shown_as_its_network(address: str | None, shown: str | None) -> None:
+    assert shortened_address(address) == shown
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters", "route"),
+    [
+        ("/shared/K7Q2", {"code": "K7Q2"}, "/shared/{code}"),
+        ("/a/a", {"x": "a"}, "/a/{x}"),
+        ("/log/7/receipt.json", {"index": 7}, "/log/{index}/receipt.json"),
+        ("/x/%41", {"name": "rewritten"}, "-"),
+        ("/plain", {}, "/plain"),
+    ],
+)
+def test_a_route_is_its_pattern(path: str, parameters: dict[str, object], route: str) -> None:
+    assert route_of({"path": path, "path_params": parameters, "endpoint": object()}) == route
+
+
+def test_a_path_no_route_took_is_not_told() -> None:
+    assert route_of({"path": f"/{CANARY}"}) == "-"
