@@ -58,6 +58,9 @@ def build_parser() -> argparse.ArgumentParser:
     verify.add_argument("file", type=Path)
     verify.add_argument("--trust", type=Path, required=True, help="trust.json: the anchors the verdict stands on")
     verify.add_argument("--offline", action="store_true", help="judge from the file alone, as of its status snapshot")
+    verify.add_argument(
+        "--allow", action="append", default=[], metavar="HOST:PORT", help="a status host that may be on this network"
+    )
     verify.add_argument("--json", action="store_true", help="print the verdict as JSON")
 
     doctor = commands.add_parser("doctor", help="name the cryptographic backend and run the known-answer self-tests")

@@ -89,7 +89,7 @@ def _han(number: int) -> str:
 
 def printable(held: HeldCredential) -> Kind:
     """Return the kind of a record that may be printed. Raises `CertificateNotInForce`, and `CertificateRefused`: kind."""
-    if False:
+    if held.status is not Status.VALID:
         raise CertificateNotInForce(field="status", rule=held.status.name.lower())
     if held.kind not in _KINDS:
         raise CertificateRefused(field="kind", rule="kind")

@@ -138,8 +138,9 @@ def _anchors(found: Findings, receipt: Receipt, entry: VerifiedEntry, trust: Tru
         found.add(CheckName.ANCHOR, Result.UNKNOWN, {"rule": rule})
         return
     earliest = min(seen, key=lambda one: one.time)
-    # Every anchor of a trusted witness proves the entry existed then; the log's own time is only the log's word.
-    found.judged_at = earliest.time
+    # Every anchor of a trusted witness proves the entry existed then; the log's own time is only the log's word. A chain's
+    # clock may lag behind the log's, so the later of the two counts: a lagging chain must not date a signature back.
+    found.judged_at = max(earliest.time, entry.checkpoint.time)
     # An anchor nobody here can judge must not pass unseen: no byte of the receipt is idle.
     result = Result.UNKNOWN if unknown else Result.PASS
     found.add(CheckName.ANCHOR, result, {"chain": earliest.chain, "time": earliest.time, "count": len(seen)})

@@ -170,7 +170,8 @@ class _BatchForms:
         file = typed.file or b""
         if kind == "diploma":
             return await issuance.draft_diplomas(actor, school, file)
-        person = parse_person_number("".join(typed.text("person").split()))
+        # People copy the number as our pages show it, in groups of four.
+        person = parse_person_number("".join(typed.text("person").split()).replace("-", ""))
         name = await self._known_as(person, str(parse_person_name(typed.text("name"), field="name")))
         if kind == "credit_record":
             form = CreditForm(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -18,7 +20,7 @@ from adapters.http.stack import HttpRules, build_stack
 from adapters.observe.log import Log
 from adapters.sql.database import StoreUnavailable
 from adapters.web.assets import Assets
-from adapters.web.catalogue import load
+from adapters.web.catalogue import Translator, load
 from adapters.web.render import TEMPLATE_FOLDERS, Frame, NavigationItem, Pages, environment
 from idp.authority.errors import NotAuthorised, SecondFactorRequired, SignInRequired
 from idp.authority.model import Actor
@@ -56,6 +58,14 @@ def deterministic_bytes(count: int) -> bytes:
     return bytes(range(count))
 
 
+@cache
+def built() -> tuple[Mapping[str, Translator], Assets, Environment]:
+    """Read catalogues, assets and templates once: they do not change while tests run."""
+    assets = Assets()
+    folders = (*TEMPLATE_FOLDERS, Path(__file__).parent / "templates")
+    return load(), assets, environment(assets, folders)
+
+
 def navigation(request: Request) -> list[NavigationItem]:
     return [NavigationItem("/verify", "navigation.verify"), NavigationItem("/log", "navigation.log")]
 
@@ -67,9 +77,7 @@ class Service:
         self.lines = Lines()
         self.monotonic = Ticking()
         self.resolve_calls = 0
-        translators = load()
-        assets = Assets()
-        folders = (*TEMPLATE_FOLDERS, Path(__file__).parent / "templates")
+        translators, assets, templates = built()
         frame = Frame(
             filing_number="京ICP备00000000号",
             police_filing_number=None,
@@ -77,7 +85,7 @@ class Service:
             sign_out_path="/signout",
             home_path="/home",
         )
-        self.pages = Pages(environment(assets, folders), translators, frame)
+        self.pages = Pages(templates, translators, frame)
         self.origin = "https://service.test" if https else "http://service.test"
         self.app: ASGIApp = build_stack(
             [*self._routes(), *routes],

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import segno
+from playwright.sync_api import expect
 
 from adapters.web.assets import BUILD_FOLDER, Assets, AssetsMissingError
 from tests.adapters.asgi import ask
@@ -57,7 +58,7 @@ def shown(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[tuple[P
 
 def test_a_page_breaks_no_rule_of_its_own_policy_and_has_no_sideways_scroll(shown: tuple[Page, list[str]]) -> None:
     page, problems = shown
-    page.wait_for_function("document.querySelector('[data-progress-text]').textContent.includes('3')")
+    expect(page.locator("[data-progress-text]")).to_contain_text("3")
     assert problems == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.evaluate("document.querySelectorAll('[style], style, script:not([src])').length") == 0
@@ -91,8 +92,8 @@ def test_every_control_has_a_name_is_big_enough_and_shows_its_focus(shown: tuple
 
 def test_long_work_moves_its_bar_and_tells_what_is_left(shown: tuple[Page, list[str]]) -> None:
     page, _ = shown
-    page.wait_for_function("document.querySelector('progress').value === 120")
-    page.wait_for_function("/3/.test(document.querySelector('[data-progress-text]').textContent)")
+    expect(page.locator("[data-progress-text]")).to_contain_text("3")
+    assert page.evaluate("document.querySelector('progress').value") == 120
     text = page.inner_text("[data-progress-text]")
     assert "120" in text
     assert "200" in text
@@ -138,7 +139,7 @@ def test_the_camera_reads_a_code_into_its_field_and_sends_the_form(chromium: Bro
     page.goto("https://service.test/gallery")
     page.evaluate("HTMLFormElement.prototype.requestSubmit = function () { document.title = 'sent' }")
     page.click("[data-scan-start]")
-    page.wait_for_function("document.title === 'sent'")
+    expect(page).to_have_title("sent")
     assert page.input_value("#name") == "K7Q2-9F4M-XH3P-T6WB"
     assert problems == []
     page.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from itertools import pairwise
+from math import ceil
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ def test_the_marks_of_a_life_stay_inside_and_apart(events: list[LifeEvent], late
     marks = [int(circle.attrib["cx"]) for circle in root.iter("circle")]
     assert len(marks) == min(len(events), MARKS_MAX)
     assert all(MARGIN <= mark <= WIDTH - MARGIN for mark in marks)
-    assert all(after - before >= MARK_GAP for before, after in zip(marks, marks[1:], strict=False))
+    assert all(after - before >= MARK_GAP for before, after in pairwise(marks))
     assert "style=" not in drawn
     assert root.attrib["role"] == "img"
 
@@ -37,7 +39,7 @@ def test_every_row_of_a_batch_is_in_the_grid_and_a_refused_one_never_hides(state
     each = max(1, -(-len(states) // SQUARES_MAX))
     width, height = (int(number) for number in root.attrib["viewBox"].split()[2:])
     assert width == COLUMNS * CELL
-    assert height >= CELL * -(-(-(-len(states) // each)) // COLUMNS)
+    assert height >= CELL * ceil(ceil(len(states) / each) / COLUMNS)
     crosses = sum(
         len(re.findall(r"M", path.attrib["d"])) for path in root.iter("path") if "refused" in path.attrib["class"]
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import httpx
-import pytest
 
 from credentials.pages.record_pages import ACTS, REASONS
 from credentials.status import Status
@@ -55,13 +54,13 @@ def test_every_reason_the_page_offers_is_one_the_service_takes(play: Play) -> No
     play(story)
 
 
-@pytest.mark.parametrize("act", ["reinstate", "supersede", "delete", ""])
-def test_an_act_the_status_does_not_allow_is_not_offered_and_not_taken(play: Play, act: str) -> None:
+def test_an_act_the_status_does_not_allow_is_not_offered_and_not_taken(play: Play) -> None:
     async def story(house: House) -> None:
         record = await house.student_credential()
-        page = await _act(house, record, step="do", act=act, reason="investigation_closed")
-        assert (page.status_code, 'id="act-error"' in page.text) == (422, True)
-        assert (await house.records.store.credential(record)).status is Status.VALID
+        for act in ("reinstate", "supersede", "delete", ""):
+            page = await _act(house, record, step="do", act=act, reason="investigation_closed")
+            assert (page.status_code, 'id="act-error"' in page.text) == (422, True), act
+            assert (await house.records.store.credential(record)).status is Status.VALID
 
     play(story)
 

@@ -1,0 +1,101 @@
+"""People at their browsers. Each signs in once a session: a code of the phone's app works once in thirty seconds."""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, StorageState, expect
+
+from crypto.otp import totp
+from tests.e2e.demo import Demo
+
+STEP_S = 30
+DIGITS = 6
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 360, "height": 740}
+
+
+@dataclass(slots=True)
+class Phone:
+    """An authenticator app: holds a seed, shows each code once."""
+
+    seed: bytes = field(repr=False)
+    last_step: int = 0
+
+    def code(self) -> str:
+        """Return the next unused code: of this half minute, or, where that is used, of the next one, which is taken too."""
+        step = max(int(time.time()) // STEP_S, self.last_step + 1)
+        self.last_step = step
+        return totp(self.seed, step * STEP_S, step_s=STEP_S, digits=DIGITS)
+
+
+@dataclass  # no slots: Playwright notes on an object which of its methods listen
+class Complaints:
+    """What a browser complained of: scripts that failed, and anything the content security policy stopped."""
+
+    heard: list[str] = field(default_factory=list)
+
+    def listen(self, context: BrowserContext) -> None:
+        """Collect from now on."""
+        context.on("console", self._console)
+        context.on("weberror", lambda error: self.heard.append(str(error.error)))
+
+    def _console(self, message: ConsoleMessage) -> None:
+        # A page that says what was wrong with a form has status 4xx, which the browser notes too; that is no fault.
+        if message.type in {"error", "warning"} and "the server responded with a status of 4" not in message.text:
+            self.heard.append(f"{message.text} ({message.page.url if message.page else ''})")
+
+
+class People:
+    """Everyone who takes part: their phones, and the cookies of those signed in."""
+
+    def __init__(self, demo: Demo) -> None:
+        self.demo = demo
+        self.phones: dict[str, Phone] = {}
+        self._signed_in: dict[str, StorageState] = {}
+
+    @contextmanager
+    def at(self, chromium: Browser, login: str | None, **options: Any) -> Iterator[Page]:
+        """Open a fresh browser of someone signed in (None: of a stranger). Fails if anything there complained."""
+        state = None if login is None else self._state(chromium, login)
+        options = {"viewport": DESKTOP, "locale": "zh-CN", "storage_state": state, **options}
+        context = chromium.new_context(**options)
+        complaints = Complaints()
+        complaints.listen(context)
+        try:
+            yield context.new_page()
+            assert complaints.heard == []
+        finally:
+            context.close()
+
+    def _state(self, chromium: Browser, login: str) -> StorageState:
+        if login not in self._signed_in:
+            context = chromium.new_context(locale="zh-CN")
+            page = context.new_page()
+            page.goto(f"{self.demo.origin}/signin?return=/home&acr=2")
+            self.pass_password(page, login)
+            self.enrol_phone(page, login)
+            expect(page).to_have_url(f"{self.demo.origin}/home")
+            self._signed_in[login] = context.storage_state()
+            context.close()
+        return self._signed_in[login]
+
+    def pass_password(self, page: Page, login: str) -> None:
+        """Fill and send the first page of sign-in."""
+        page.fill("#username", login)
+        page.fill("#password", self.demo.password)
+        page.click("form[action='/signin/password'] button")
+
+    def enrol_phone(self, page: Page, login: str) -> None:
+        """Type the seed the page shows into the person's app, and the app's first code into the page."""
+        seed = page.locator("#totp-seed").text_content() or ""
+        bare = re.sub(r"\s", "", seed)
+        self.phones[login] = Phone(base64.b32decode(bare + "=" * (-len(bare) % 8)))
+        page.fill("#code", self.phones[login].code())
+        page.click("form[action='/signin/enrol'] button")
