@@ -21,7 +21,7 @@ from adapters.http.stack import HttpRules, build_stack
 from adapters.observe.log import Log
 from adapters.pages import audit_pages, home_pages, log_pages, text_pages
 from adapters.parts import Parts
-from adapters.records import Records, build_records
+from adapters.records import Records
 from adapters.web.assets import Assets
 from adapters.web.catalogue import Translator, load
 from adapters.web.render import Frame, NavigationItem, Pages, environment
@@ -34,7 +34,6 @@ from credentials.pages import (
     verify_pages,
     wallet_pages,
 )
-from credentials.trust import TrustAnchors
 from idp.authority.model import Actor, Duty
 from idp.provider import Provider, ProviderSettings, build_provider
 
@@ -67,8 +66,8 @@ class Application:
     log: Log
 
 
-def build_application(parts: Parts, trust: TrustAnchors, *, write_log: Callable[[str], object]) -> Application:
-    """Put the pages and endpoints on top of the parts; `trust` as `records.root_of_trust` returns it."""
+def build_application(parts: Parts, records: Records, *, write_log: Callable[[str], object]) -> Application:
+    """Put the pages and endpoints on top of the parts."""
     settings = parts.settings
     translators = load()
     assets = Assets()
@@ -94,11 +93,10 @@ def build_application(parts: Parts, trust: TrustAnchors, *, write_log: Callable[
         clock=parts.clock,
         random_bytes=parts.random_bytes,
     )
-    records = build_records(parts, trust)
     routes = [
         *provider.routes,
         *_page_routes(parts, records, pages, translators),
-        *public_routes(records.desk, records.statuses, parts.idp_database),
+        *public_routes(records.services.desk, records.services.statuses, parts.idp_database),
     ]
     origin = urlsplit(settings.issuer)
     asgi = build_stack(
@@ -129,27 +127,35 @@ def _page_routes(
 ) -> list[BaseRoute]:
     clock = parts.clock
     press = PooledCertificatePress(
-        wallet=records.wallet,
-        sharing=records.sharing,
+        wallet=records.services.wallet,
+        sharing=records.services.sharing,
         keys=records.keys,
         issuers=records.issuers,
         translators=translators,
         clock=clock,
     )
-    verify = verify_pages.VerifyDeps(pages, records.desk, clock)
-    batch = batch_pages.BatchDeps(pages, records.issuance, parts.registry, records.issuers, clock)
+    verify = verify_pages.VerifyDeps(pages, records.services.desk, clock)
+    batch = batch_pages.BatchDeps(pages, records.services.issuance, parts.registry, records.issuers, clock)
     return [
-        *home_pages.routes(home_pages.HomeDeps(pages, records.wallet, records.issuance, parts.registry, parts.ledger)),
+        *home_pages.routes(
+            home_pages.HomeDeps(pages, records.services.wallet, records.services.issuance, parts.registry, parts.ledger)
+        ),
         *verify_pages.routes(verify),
         *verify_api.routes(verify),
         *wallet_pages.routes(
-            wallet_pages.WalletDeps(pages, records.wallet, records.sharing, press, records.store.changes_of, clock)
+            wallet_pages.WalletDeps(
+                pages, records.services.wallet, records.services.sharing, press, records.store.changes_of, clock
+            )
         ),
-        *share_pages.routes(share_pages.ShareDeps(pages, records.wallet, records.sharing, records.issuers, clock)),
+        *share_pages.routes(
+            share_pages.ShareDeps(pages, records.services.wallet, records.services.sharing, records.issuers, clock)
+        ),
         *batch_forms.routes(batch),
         *batch_pages.routes(batch),
         *record_pages.routes(
-            record_pages.RecordDeps(pages, records.store, records.statuses, parts.registry, records.issuers, clock)
+            record_pages.RecordDeps(
+                pages, records.store, records.services.statuses, parts.registry, records.issuers, clock
+            )
         ),
         *log_pages.routes(log_pages.LogDeps(pages, parts.ledger, parts.log_trust)),
         *audit_pages.routes(audit_pages.AuditDeps(pages, parts.audit, parts.authority)),

@@ -20,8 +20,9 @@ from starlette.types import ASGIApp
 from adapters.app import Application, build_application
 from adapters.http.outbound import OutboundClient
 from adapters.parts import Parts, open_parts
-from adapters.records import root_of_trust
+from adapters.records import open_records
 from adapters.settings import Settings
+from adapters.sql.keyring import KeyringRefused
 from adapters.worker import working
 from crypto.errors import TrustError
 from crypto.keys import SigningKey
@@ -81,7 +82,7 @@ async def service(
     async with open_parts(
         settings, clock=lambda: int(time.time()), random_bytes=secrets.token_bytes, more_anchors=more_anchors
     ) as parts:
-        application = build_application(parts, await root_of_trust(parts), write_log=write_log)
+        application = build_application(parts, await open_records(parts), write_log=write_log)
         outbound = OutboundClient(allow=settings.outbound_allowed)
         async with working(parts, application, outbound):
             yield parts, application
@@ -141,5 +142,9 @@ async def run_service(
         ):
             await when_ready(parts, application)
             await stop.wait()
+    except KeyringRefused as refused:
+        raise StartFailed(
+            f"The key-encryption key file {settings.kek_file} is not the one this database was made with."
+        ) from refused
     except TrustError as refused:
         raise StartFailed(f"The service cannot start or go on: {refused}.") from refused

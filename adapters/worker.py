@@ -35,7 +35,7 @@ async def working(parts: Parts, application: Application, outbound: OutboundClie
     """Run the loops while the block lasts."""
 
     async def issue() -> bool:
-        return await application.records.issuance.work() > 0
+        return await application.records.services.work() > 0
 
     async def deliver(url: str, logout_token: str) -> None:
         answer = await outbound.post_form(url, urlencode({"logout_token": logout_token}).encode())

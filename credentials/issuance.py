@@ -23,6 +23,7 @@ from credentials.ports import AuditPort, Clock, IssuerKeys, People, RandomBytes
 from credentials.store import MAX_PAGE, CredentialStore
 from crypto.canonical import jcs
 from crypto.encoding import b64u_encode
+from crypto.errors import TrustError
 from crypto.jws import sign_jws
 from crypto.suites import Purpose, policy
 from idp.authority.decide import require, require_other_person, signed_in
@@ -223,10 +224,19 @@ class Issuance:
         return await self._issuing.advance(batch_id)
 
     async def work(self) -> int:
-        """Take one step of every unfinished batch; return how many are still unfinished. For the worker."""
+        """Take one step of every unfinished batch; return how many are still unfinished. For the worker.
+
+        A batch that refuses does not keep the others waiting: the first refusal is raised when all have had their step.
+        """
         unfinished = 0
+        refusal: TrustError | None = None
         for batch_id in await self._store.unfinished_batches():
-            unfinished += (await self._issuing.advance(batch_id)).batch.state is not BatchState.DONE
+            try:
+                unfinished += (await self._issuing.advance(batch_id)).batch.state is not BatchState.DONE
+            except TrustError as error:
+                refusal = refusal or error
+        if refusal is not None:
+            raise refusal
         return unfinished
 
     def _new_id(self) -> str:

@@ -170,6 +170,9 @@ def _signature(found: Findings, presented: sd_jwt.SdJwt, at: int) -> Mapping[str
     credential = sd_jwt.verify(presented, keys={kid: key}, policy=rules, required_claims=REQUIRED_CLAIMS)
     if credential.claims["iss"] != chain.issuer:
         raise SdJwtRefused(field="iss", rule="issuer")
+    for name in ("vct", "level"):
+        if not isinstance(credential.payload.get(name, ""), str):
+            raise SdJwtRefused(field=name, rule="text")
     found.credential = credential
     return {"kid": kid, "alg": key.alg.value, "judged_at": at}
 

@@ -6,6 +6,7 @@ loops begin and end.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -125,3 +126,14 @@ def run() -> Callable[[Coroutine[Any, Any, T]], T]:
 def clock() -> StillClock:
     """Return a clock standing at 2026-07-01T00:00:00Z."""
     return StillClock(1_782_864_000)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where skipping is forbidden (CI), a skipped test fails the run: nothing passes by not being run."""
+    if os.environ.get("EDUTRUST_TESTS_FORBID_SKIP") != "1":
+        return
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter is not None else []
+    if skipped:
+        reporter.write_line(f"{len(skipped)} skipped, and skipping is forbidden here", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

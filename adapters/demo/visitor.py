@@ -178,6 +178,8 @@ class Visitor:
             headers={"Accept-Language": language, "Accept": "text/html,*/*", "User-Agent": "EduTrust-demo-visitor"},
             timeout=timeout_s,
             trust_env=False,
+            # A kept connection may be closed by the server just as it is used again; a story has no use for the race.
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
 
     async def __aenter__(self) -> Self:

@@ -55,12 +55,13 @@ class FormTokens:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check what changes something; hand out a cookie where there is none."""
-        if scope["type"] != "http" or scope["path"] in self._exempt:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         held = cookies(scope, self._cookie_name)
         cookie = held[0] if len(held) == 1 and _COOKIE_VALUE.fullmatch(held[0]) else None
-        if scope["method"] not in SAFE_METHODS:
+        # An exempt path is not checked, but may show a page with a form: a platform's sign-out asks the person.
+        if scope["method"] not in SAFE_METHODS and scope["path"] not in self._exempt:
             if cookie is None:
                 raise FormExpired(rule="no_cookie")
             self._check_site(scope)

@@ -51,7 +51,9 @@ def refusal_of_postgres(error: Exception) -> Exception:
     # InternalClientError is what asyncpg says of a statement that meets the end of its connection halfway.
     if isinstance(error, OSError | TimeoutError | asyncpg.InternalClientError):
         return StoreUnavailable(rule="unreachable")
-    if isinstance(error, asyncpg.InterfaceError) and "clos" in str(error):  # "pool is closing", "connection is closed"
+    # "pool is closing", "connection is closed", and "released back to the pool": what the pool does with a connection
+    # that died in our hands (we ourselves never use one after giving it back).
+    if isinstance(error, asyncpg.InterfaceError) and ("clos" in str(error) or "released" in str(error)):
         return StoreUnavailable(rule="closed")
     return error
 

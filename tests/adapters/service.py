@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from adapters.http.rate_limit import Limit, LocalRateLimiter, RateRule
 from adapters.http.stack import HttpRules, build_stack
 from adapters.observe.log import Log
-from adapters.sql.database import StoreUnavailable
+from adapters.sql.database import ConstraintViolation, StoreUnavailable
 from adapters.web.assets import Assets
 from adapters.web.catalogue import Translator, load
 from adapters.web.render import TEMPLATE_FOLDERS, Frame, NavigationItem, Pages, environment
@@ -162,6 +162,8 @@ class Service:
             Route("/shared/{code}", page),
             Route("/api/broken", raising(RuntimeError(CANARY))),
             Route("/broken", raising(RuntimeError(CANARY))),
+            Route("/fault", raising(ConstraintViolation(rule=CANARY))),
+            Route("/api/fault", raising(ConstraintViolation(rule=CANARY))),
             Route("/away", raising(StoreUnavailable(rule="57P01"))),
             Route("/sign-in-first", raising(SignInRequired())),
             Route("/stronger", raising(SecondFactorRequired())),

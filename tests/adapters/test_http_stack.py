@@ -91,6 +91,14 @@ def test_an_error_of_ours_tells_nothing_but_a_reference(service: Service) -> Non
     assert fault["reference"] == reference
 
 
+def test_a_refusal_only_we_can_have_caused_is_told_as_an_error_of_ours(service: Service) -> None:
+    page = ask(service.app, "GET", "/fault", HTML)
+    program = ask(service.app, "GET", "/api/fault")
+    assert page.status == program.status == 500
+    assert b"store." not in page.body + program.body
+    assert CANARY.encode() not in page.body + program.body
+
+
 def test_a_lost_database_is_503_and_says_when_to_come_back(service: Service) -> None:
     for headers in (HTML, []):
         answer = ask(service.app, "GET", "/away", headers)

@@ -263,6 +263,27 @@ def test_a_file_that_is_no_table_is_refused_as_a_whole(database_url: str, tmp_pa
     play(database_url, tmp_path, clock, story)
 
 
+def test_a_batch_that_refuses_does_not_keep_the_others_waiting(tmp_path: Path, clock: StillClock) -> None:
+    async def story(world: World) -> None:
+        issuance = world.services.issuance
+        ids = []
+        for sequence in (1, 2):
+            batch = (await issuance.draft_diplomas(world.registrar, SCHOOL, csv_of([graduate(sequence)]))).batch
+            await issuance.submit(world.registrar, batch.id)
+            await issuance.approve(world.approver, batch.id)
+            ids.append(batch.id)
+            clock.advance(1)
+        await world.store._db.execute("UPDATE item SET digest = $2 WHERE batch = $1", ids[0], b"x" * 32)
+        for _ in range(8):
+            with pytest.raises(BatchAltered):
+                await world.services.work()
+            await world.ledger.anchor_now()
+        assert (await world.store.batch(ids[0])).state is BatchState.APPROVED
+        assert (await world.store.batch(ids[1])).state is BatchState.DONE
+
+    play(f"sqlite:///{tmp_path}", tmp_path, clock, story)
+
+
 def test_two_workers_at_once_make_no_record_twice(database_url: str, tmp_path: Path, clock: StillClock) -> None:
     """Security.md 41: double click, retry, two workers."""
 

@@ -184,6 +184,13 @@ def test_a_credential_dated_after_it_was_logged_fails() -> None:
         ({"statement_changes": {"subject": "https://other"}}, None),
         ({"claims": {"nbf": ...}}, None),
         ({"claims": {"cnf": ...}}, None),
+        ({"claims": {"vct": ["x"]}}, None),
+        ({"claims": {"level": {"a": 1}}}, None),
+        ({"claims": {"iat": 1.5}}, {"dates": ("fail", "time")}),
+        ({"claims": {"iat": True}}, {"dates": ("fail", "time")}),
+        ({"claims": {"nbf": None}}, {"dates": ("fail", "time")}),
+        ({"claims": {"iss": {"a": 1}}}, None),
+        ({"claims": {"status": "valid"}}, {"status": ("fail", "reference")}),
     ],
 )
 def test_each_broken_rule_fails_its_own_check(

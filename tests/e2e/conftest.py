@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
-from tests.e2e import demo
+from tests.e2e import demo, story
 from tests.e2e.demo import Demo
 from tests.e2e.people import People
+from tests.e2e.story import Issued
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +26,38 @@ def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 def people(running_demo: Demo) -> People:
     """Return the demo's people, each signed in at most once."""
     return People(running_demo)
+
+
+@dataclass
+class _Played:
+    issued: Issued | None = None
+
+
+@pytest.fixture(scope="session")
+def _played() -> _Played:
+    return _Played()
+
+
+@pytest.fixture
+def issued(running_demo: Demo, people: People, chromium: Browser, _played: _Played) -> Issued:
+    """Return what issuing left behind; the first test that asks plays it (the browser lives for one module only)."""
+    if _played.issued is None:
+        _played.issued = story.play(running_demo, people, chromium)
+    return _played.issued
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything a test of the records needs: the service, its people, a browser, and records that are there."""
+
+    demo: Demo
+    people: People
+    chromium: Browser
+    issued: Issued
+    folder: Path
+
+
+@pytest.fixture
+def stage(running_demo: Demo, people: People, chromium: Browser, issued: Issued, tmp_path: Path) -> Stage:
+    """Return the stage after the records are issued."""
+    return Stage(running_demo, people, chromium, issued, tmp_path)

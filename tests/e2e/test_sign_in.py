@@ -149,7 +149,7 @@ def test_a_platform_that_shows_no_token_has_the_person_asked_before_everything_e
         page.goto(f"{demo.origin}/end-session?client_id=demo-learning&post_logout_redirect_uri={quote(back)}")
         expect(page.locator("form[action='/end-session/confirm']")).to_be_visible()
         page.click("form[action='/end-session/confirm'] button[value=no]")
-        expect(page).to_have_url(re.compile(rf"^{demo.origin}/"))
+        expect(page).to_have_url(f"{demo.origin}/")
         page.goto(f"{demo.origin}/end-session?client_id=demo-learning&post_logout_redirect_uri={quote(back)}")
         page.click("form[action='/end-session/confirm'] button[value=yes]")
         expect(page).to_have_url(back)

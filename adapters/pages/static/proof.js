@@ -37,10 +37,10 @@ async function root(body, index, size, path) {
 }
 
 function prepare(box) {
-  const { body, index, size, path, root: expected, good, bad } = box.dataset;
   const result = box.querySelector("[data-proof-result]");
   box.hidden = false;
   box.querySelector("[data-proof-check]").addEventListener("click", async () => {
+    const { body, index, size, path, root: expected, good, bad } = box.dataset;
     const bytes = Uint8Array.from(atob(body), (sign) => sign.charCodeAt(0));
     const neighbours = path ? path.split(" ").map(fromHex) : [];
     const found = await root(bytes, Number(index), Number(size), neighbours);

@@ -156,7 +156,13 @@ class House:
 
     async def share(self, credential_id: str, **typed: str | list[str]) -> httpx.Response:
         """Send STUDENT's check page of a share; `typed` replaces its fields."""
-        form = {"step": "create", "fields": ["name", "major"], "days_choice": "7", "days": "", "views": ""}
+        form: dict[str, str | list[str]] = {
+            "step": "create",
+            "fields": ["name", "major"],
+            "days_choice": "7",
+            "days": "",
+            "views": "",
+        }
         return await self.post(f"/credentials/{credential_id}/share", {**form, **typed}, as_who=STUDENT)
 
     async def student_credential(self) -> str:
