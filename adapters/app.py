@@ -23,7 +23,7 @@ from adapters.pages import audit_pages, home_pages, log_pages, text_pages
 from adapters.parts import Parts
 from adapters.records import Records
 from adapters.web.assets import Assets
-from adapters.web.catalogue import Translator, load
+from adapters.web.catalogue import load
 from adapters.web.render import Frame, NavigationItem, Pages, environment
 from credentials.pages import (
     batch_forms,
@@ -63,7 +63,12 @@ class Application:
     asgi: ASGIApp
     provider: Provider
     records: Records
+    press: PooledCertificatePress
     log: Log
+
+    def close(self) -> None:
+        """Let the certificate press finish its page."""
+        self.press.close()
 
 
 def build_application(parts: Parts, records: Records, *, write_log: Callable[[str], object]) -> Application:
@@ -93,9 +98,17 @@ def build_application(parts: Parts, records: Records, *, write_log: Callable[[st
         clock=parts.clock,
         random_bytes=parts.random_bytes,
     )
+    press = PooledCertificatePress(
+        wallet=records.services.wallet,
+        sharing=records.services.sharing,
+        keys=records.keys,
+        issuers=records.issuers,
+        translators=translators,
+        clock=parts.clock,
+    )
     routes = [
         *provider.routes,
-        *_page_routes(parts, records, pages, translators),
+        *_page_routes(parts, records, pages, press),
         *public_routes(records.services.desk, records.services.statuses, parts.idp_database),
     ]
     origin = urlsplit(settings.issuer)
@@ -119,21 +132,11 @@ def build_application(parts: Parts, records: Records, *, write_log: Callable[[st
         random_bytes=parts.random_bytes,
         monotonic=time.monotonic,
     )
-    return Application(asgi, provider, records, log)
+    return Application(asgi, provider, records, press, log)
 
 
-def _page_routes(
-    parts: Parts, records: Records, pages: Pages, translators: Mapping[str, Translator]
-) -> list[BaseRoute]:
+def _page_routes(parts: Parts, records: Records, pages: Pages, press: PooledCertificatePress) -> list[BaseRoute]:
     clock = parts.clock
-    press = PooledCertificatePress(
-        wallet=records.services.wallet,
-        sharing=records.services.sharing,
-        keys=records.keys,
-        issuers=records.issuers,
-        translators=translators,
-        clock=clock,
-    )
     verify = verify_pages.VerifyDeps(pages, records.services.desk, clock)
     batch = batch_pages.BatchDeps(pages, records.services.issuance, parts.registry, records.issuers, clock)
     return [

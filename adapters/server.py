@@ -84,8 +84,11 @@ async def service(
     ) as parts:
         application = build_application(parts, await open_records(parts), write_log=write_log)
         outbound = OutboundClient(allow=settings.outbound_allowed)
-        async with working(parts, application, outbound):
-            yield parts, application
+        try:
+            async with working(parts, application, outbound):
+                yield parts, application
+        finally:
+            application.close()
 
 
 @asynccontextmanager
