@@ -6,8 +6,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-bin=$(cd "${1:-$root/.venv/bin}" && pwd)
-python="$bin/python"
+bin=${1:-$root/.venv/bin}
 output="$here/static/build"
 
 fail() {
@@ -31,7 +30,8 @@ print(state.hexdigest())
 PYTHON
 }
 
-[ -x "$python" ] || fail "there is no Python environment in $bin; run \`make setup\`."
+[ -x "$bin/python" ] || fail "there is no Python environment in $bin; run \`make setup\`."
+python="$(cd "$bin" && pwd)/python"
 wanted=$(digest) || fail "the sources cannot be read."
 
 if [ ! -f "$output/manifest.json" ] || [ "$(cat "$output/inputs.sha256" 2>/dev/null || true)" != "$wanted" ]; then

@@ -16,7 +16,7 @@ from tests.e2e.people import PHONE
 from tests.e2e.story import STUDENT, STUDENT_NAME, WORK
 
 CODE = re.compile(r"(?:[0-9A-Z]{4}-){3}[0-9A-Z]{4}")
-DIPLOMA, CREDITS = "学历学位", "学分"
+DIPLOMA = "学历证书"
 QR_READER = ROOT / "adapters" / "web" / "node_modules" / "qr"
 
 # The faults in the order of the file, the column each is reported in, and a word of the sentence that says why.

@@ -26,7 +26,7 @@ from adapters.kek import create_kek
 from adapters.observe.log import Log
 from adapters.pages import audit_pages, home_pages, log_pages, text_pages
 from adapters.parts import Parts, open_parts
-from adapters.records import Records, build_records, root_of_trust
+from adapters.records import Records, open_records
 from adapters.settings import check_settings
 from adapters.sql.migrate import SCHEMA_OF_ROOM, target_of, upgrade
 from adapters.web.assets import Assets
@@ -41,6 +41,8 @@ from credentials.pages import (
     verify_pages,
     wallet_pages,
 )
+from credentials.services import Services
+from credentials.store import CredentialStore
 from idp.authority.assurance import ACR_ONE_FACTOR, ACR_TWO_FACTORS
 from idp.authority.model import Actor, Duty, Level, NewOffice, OfficeKind, Unit
 from idp.registry.id_number import check_sign, parse_id_number
@@ -113,7 +115,8 @@ class House:
     app: ASGIApp
     client: httpx.AsyncClient
     parts: Parts
-    records: Records
+    records: Services
+    store: CredentialStore
     clock: StillClock
     people: dict[str, PersonNumber]
     actors: dict[str, Actor] = field(default_factory=dict)
@@ -195,22 +198,23 @@ async def open_house(folder: Path, *, origin: str = ORIGIN) -> AsyncIterator[Hou
     for room in SCHEMA_OF_ROOM:
         upgrade(room, target_of(room, settings.database_url))
     async with open_parts(settings, clock=clock, random_bytes=draw.randbytes) as parts:
-        records = build_records(parts, await root_of_trust(parts))
+        opened = await open_records(parts)
+        records = opened.services
         people = await _people(parts)
         actors = await _actors(parts, people)
         press = PooledCertificatePress(
             wallet=records.wallet,
             sharing=records.sharing,
-            keys=records.keys,
-            issuers=records.issuers,
+            keys=opened.keys,
+            issuers=opened.issuers,
             translators=load(),
             clock=clock,
         )
-        app = _application(parts, records, actors, press, clock)
+        app = _application(parts, opened, actors, press, clock)
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
         try:
             async with httpx.AsyncClient(transport=transport, base_url=origin) as client:
-                yield House(app, client, parts, records, clock, people, actors)
+                yield House(app, client, parts, records, opened.store, clock, people, actors)
         finally:
             press.close()
 
@@ -261,12 +265,12 @@ async def _actors(parts: Parts, people: Mapping[str, PersonNumber]) -> dict[str,
 
 
 def _application(
-    parts: Parts, records: Records, actors: Mapping[str, Actor], press: PooledCertificatePress, clock: StillClock
+    parts: Parts, opened: Records, actors: Mapping[str, Actor], press: PooledCertificatePress, clock: StillClock
 ) -> ASGIApp:
     translators, assets = load(), Assets()
     frame = Frame(None, None, lambda _request: (), "/signout", "/home")
     pages = Pages(environment(assets), translators, frame)
-    register, issuers, store = parts.registry, records.issuers, records.store
+    records, issuers, store, register = opened.services, opened.issuers, opened.store, parts.registry
     verify = verify_pages.VerifyDeps(pages, records.desk, clock)
     batch = batch_pages.BatchDeps(pages, records.issuance, register, issuers, clock)
     wallet = wallet_pages.WalletDeps(pages, records.wallet, records.sharing, press, store.changes_of, clock)

@@ -24,15 +24,15 @@ def test_a_change_binds_only_after_the_page_that_says_what_it_does(play: Play) -
         check = await _act(house, record, step="check", act="revoke")
         assert check.status_code == 200
         assert "撤销以后不能恢复" in words(check)
-        assert (await house.records.store.credential(record)).status is Status.VALID
+        assert (await house.store.credential(record)).status is Status.VALID
         unreasoned = await _act(house, record, step="do", act="revoke", reason="")
         assert (unreasoned.status_code, 'id="reason-error"' in unreasoned.text) == (422, True)
-        assert (await house.records.store.credential(record)).status is Status.VALID
+        assert (await house.store.credential(record)).status is Status.VALID
         back = await _act(house, record, step="change", act="revoke")
         assert 'value="revoke" checked' in back.text
         done = await _act(house, record, step="do", act="revoke", reason="fraud_found")
         assert done.status_code == 303
-        assert (await house.records.store.credential(record)).status is Status.REVOKED
+        assert (await house.store.credential(record)).status is Status.REVOKED
         said = words(await house.get(f"/records/{record}", as_who=APPROVER))
         assert "已撤销" in said
         assert "查实弄虚作假" in said
@@ -60,7 +60,7 @@ def test_an_act_the_status_does_not_allow_is_not_offered_and_not_taken(play: Pla
         for act in ("reinstate", "supersede", "delete", ""):
             page = await _act(house, record, step="do", act=act, reason="investigation_closed")
             assert (page.status_code, 'id="act-error"' in page.text) == (422, True), act
-            assert (await house.records.store.credential(record)).status is Status.VALID
+            assert (await house.store.credential(record)).status is Status.VALID
 
     play(story)
 
@@ -73,7 +73,7 @@ def test_a_registrar_reads_and_only_an_approver_changes(play: Play) -> None:
         assert 'name="act"' not in page.text
         forced = await _act(house, record, REGISTRAR, step="do", act="revoke", reason="fraud_found")
         assert forced.status_code == 403
-        assert (await house.records.store.credential(record)).status is Status.VALID
+        assert (await house.store.credential(record)).status is Status.VALID
         assert (await house.get(f"/records/{record}", as_who=STUDENT)).status_code == 403
 
     play(story)
