@@ -16,6 +16,7 @@ from adapters.commands.keys import kek_sentence
 from adapters.commands.migrate import migrate
 from adapters.commands.outcome import CommandFailed
 from adapters.commands.settings_of import settings_of
+from adapters.demo.graduates import write_graduates
 from adapters.demo.platforms import platforms, wait_for_platforms
 from adapters.demo.population import DemoProvince
 from adapters.demo.seed import DemoPorts, DemoSecrets, seed
@@ -62,9 +63,10 @@ def _run(arguments: argparse.Namespace) -> int:
                 return
             today = datetime.now(UTC).astimezone(CHINA).date()
             province, drawn = await seed(parts, ports, today=today)
+            graduates = write_graduates(settings.data_dir, province)
             stack.enter_context(platforms(settings.issuer, ports, drawn, log=log))
             await wait_for_platforms(ports)
-            print(_welcome(settings, ports, province, drawn), flush=True)
+            print(_welcome(settings, ports, province, drawn, graduates), flush=True)
 
         asyncio.run(run_service(settings, when_ready, listener=listener, write_log=log.write))
         print("Stopped.", flush=True)
@@ -98,7 +100,7 @@ def _require_kek(settings: Settings, *, demo: bool) -> None:
         raise StartFailed(kek_sentence(refused, settings.kek_file)) from refused
 
 
-def _welcome(settings: Settings, ports: DemoPorts, province: DemoProvince, drawn: DemoSecrets) -> str:
+def _welcome(settings: Settings, ports: DemoPorts, province: DemoProvince, drawn: DemoSecrets, graduates: Path) -> str:
     school = province.schools[0]
     student = province.students(school.code)[0].login
     return f"""READY {settings.issuer}
@@ -117,8 +119,8 @@ def _welcome(settings: Settings, ports: DemoPorts, province: DemoProvince, drawn
   可以试试 What to try
     1. 在学习平台用 {student} 登录，手机扫码绑定动态口令，再打开图书馆。
        Sign in to the learning platform as {student}, scan the code with any authenticator app, then open the library.
-    2. 用 a.registrar 登录 {settings.issuer}/batches 上传毕业生名单，用 a.approver 审批。
-       As a.registrar upload graduates at {settings.issuer}/batches, then approve as a.approver.
+    2. 用 a.registrar 登录 {settings.issuer}/batches 上传 {graduates}，用 a.approver 审批。
+       As a.registrar upload {graduates} at {settings.issuer}/batches, then approve as a.approver.
     3. 用学生账号分享证书，在 {settings.issuer}/verify 输入验证码。
        Share the diploma as the student and enter the code at {settings.issuer}/verify.
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
-from adapters.demo.population import DemoPerson
+from adapters.demo.population import DemoPerson, DemoProvince
 from idp.registry.school_code import SchoolCode
 from idp.registry.text_file import Encoding, encode_gb18030
 
@@ -34,6 +35,7 @@ COLUMNS = (
 NAME, ID_NUMBER, _, SCHOOL, _, _, LEVEL, _, ENTRY, GRADUATION, CERTIFICATE, _ = range(len(COLUMNS))
 
 GRADUATES = 200
+ENCODING_OF_FILE: Mapping[str, Encoding] = {"graduates.csv": "UTF-8", "graduates-gb18030.csv": "GB18030"}
 
 # Majors with their codes in the undergraduate catalogue (普通高等学校本科专业目录), level, and years of study.
 _BACHELOR = (
@@ -144,3 +146,13 @@ def _spoil(row: list[str], fault: BadRow, *, first: list[str]) -> list[str]:
     }
     column, value = changes[fault]
     return [*row[:column], value, *row[column + 1 :]]
+
+
+def write_graduates(folder: Path, province: DemoProvince) -> Path:
+    """Put the first school's list, with one row a fault, into the folder in both encodings; return the UTF-8 one."""
+    school = province.schools[0].code
+    people = province.students(school)
+    for name, encoding in ENCODING_OF_FILE.items():
+        made = graduates_csv(school, people, year=province.graduation_year, encoding=encoding, bad_rows=BadRow)
+        (folder / name).write_bytes(made.data)
+    return folder / next(iter(ENCODING_OF_FILE))

@@ -93,6 +93,7 @@ class HeldView:
     kind: str
     status: str
     can_share: bool
+    can_print: bool
     facts: list[Fact]
     life: LifeView
     shares: list[ShareLine]
@@ -135,6 +136,8 @@ class _WalletPages:
             kind=f"credentials.kind.{held.kind}",
             status=word_of(held.status),
             can_share=held.status in SHAREABLE,
+            # The press sets only what is in force: paper cannot be called back.
+            can_print=held.status is Status.VALID,
             facts=facts(held.claims, t),
             life=life_of(held, await deps.history(held.id), t, now=now),
             shares=[

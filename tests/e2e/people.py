@@ -17,6 +17,7 @@ from tests.e2e.demo import Demo
 
 STEP_S = 30
 DIGITS = 6
+WAIT_MS = 15_000
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 360, "height": 740}
 
@@ -68,6 +69,7 @@ class People:
         context = chromium.new_context(**options)
         complaints = Complaints()
         complaints.listen(context)
+        context.set_default_timeout(WAIT_MS)
         try:
             yield context.new_page()
             assert complaints.heard == []

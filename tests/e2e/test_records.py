@@ -96,7 +96,7 @@ def test_a_shared_record_is_found_by_code_link_and_qr_code_and_shows_only_what_w
     demo, people, chromium = stage.demo, stage.people, stage.chromium
     with people.at(chromium, STUDENT, viewport=PHONE) as holder:
         address = story.credential_address(holder, demo, DIPLOMA)
-        code, shared = story.share(holder, address, fields=("name", "major_name"), days=7)
+        code, shared = story.share(holder, address, fields=("name", "major"), days=7)
         assert CODE.fullmatch(code)
         link = holder.locator("p.long a").get_attribute("href") or ""
         assert link == f"{demo.origin}/verify/{code.replace('-', '')}"

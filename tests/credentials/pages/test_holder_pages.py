@@ -46,6 +46,9 @@ def test_the_wallet_shows_ones_own_records_and_nobody_elses(play: Play) -> None:
 def test_one_record_shows_its_fields_its_life_and_its_files(play: Play) -> None:
     async def story(house: House) -> None:
         held = await house.student_credential()
+        pdf = await house.get(f"/credentials/{held}/certificate.pdf", as_who=STUDENT)
+        assert pdf.content.startswith(b"%PDF-")
+        assert pdf.headers["content-disposition"] == 'attachment; filename="106111202605000001.pdf"'
         house.clock.advance(86_400)
         await house.records.statuses.change(house.actors[APPROVER], held, Act.SUSPEND, Reason.UNDER_INVESTIGATION, None)
         page = await house.get(f"/credentials/{held}", as_who=STUDENT)
@@ -56,9 +59,7 @@ def test_one_record_shows_its_fields_its_life_and_its_files(play: Play) -> None:
         assert page.text.count('class="life-suspended"') == 1
         assert page.text.count('class="life-valid"') == 1
         assert "正在核查" in said  # the reason of the change stands in the list under the picture
-        pdf = await house.get(f"/credentials/{held}/certificate.pdf", as_who=STUDENT)
-        assert pdf.content.startswith(b"%PDF-")
-        assert pdf.headers["content-disposition"] == 'attachment; filename="106111202605000001.pdf"'
+        assert "certificate.pdf" not in page.text  # what is not in force is not printed
 
     play(story)
 
