@@ -17,7 +17,7 @@ from benchmarks.sign_in import sign_in_figure
 from benchmarks.signatures import signature_figures
 
 DIPLOMAS: Final = 2000
-EACH_S: Final = 3.0
+EACH_S: Final = 2.0
 
 
 async def measure(folder: Path, *, diplomas: int, seconds: float) -> list[Figure]:
@@ -46,7 +46,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.story", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
-    parser.add_argument("--diplomas", type=int, default=DIPLOMAS, help="size of the batch that is issued")
+    parser.add_argument("--diplomas", type=int, default=DIPLOMAS, help="how many are issued")
     parser.add_argument("--seconds", type=float, default=EACH_S, help="for each figure measured by time")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="edutrust-benchmark-") as folder:

@@ -18,13 +18,15 @@ from ledger.entry import Entry
 from ledger.errors import CheckpointRefused, ReceiptRefused
 from ledger.merkle import HASH_BYTES, HashAlg, leaf_hash
 from ledger.receipt import LogTrust
-from ledger.store import LedgerStore
+from ledger.store import LedgerStore, StoredCheckpoint
 from ledger.tiles import TILE_WIDTH, TileId, extend, right_edge, root_of_edge
 
 # Entries read at once, at most: 4096 of the largest are 256 MiB, of the usual 200 bytes 1 MiB.
 STEP: Final = 4096
 # A broken store tells its story in its first findings; the rest would only be noise.
 MAX_FINDINGS: Final = 1000
+# A busy log stands still for a walk between two pools sooner or later; a broken one is not walked for ever.
+MAX_WALKS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,27 @@ class _Run:
 
 
 def fsck(store: LedgerStore, trust: LogTrust) -> FsckReport:
-    """Check a whole log against the keys it must be signed with. Findings are returned, not raised."""
-    run = _Run(store, trust)
+    """Check a whole log against the keys it must be signed with. Findings are returned, not raised.
+
+    A log that grows or is anchored while it is being read looks torn where it is only new, so findings count once the
+    log stood still for a whole walk; a log that never does is reported as it was seen the last time.
+    """
     if store.origin not in trust.logs:
         raise ReceiptRefused(field="origin", rule="trusted")
+    for _ in range(MAX_WALKS - 1):
+        before = _standing(store)
+        report = _walk(store, trust)
+        if report.clean or _standing(store) == before:
+            return report
+    return _walk(store, trust)
+
+
+def _standing(store: LedgerStore) -> tuple[StoredCheckpoint | None, frozenset[tuple[str, int]]]:
+    return store.head(), frozenset((anchor.chain, anchor.size) for anchor in store.scan_anchors())
+
+
+def _walk(store: LedgerStore, trust: LogTrust) -> FsckReport:
+    run = _Run(store, trust)
     run.anchored = dict.fromkeys({anchor.size for anchor in store.scan_anchors()})
     checkpoints = _check_checkpoints(run)
     _check_tail(run)

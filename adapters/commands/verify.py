@@ -89,13 +89,17 @@ async def _status_token(uri: str, allow: Sequence[str]) -> str | None:
 
 def _report(arguments: argparse.Namespace, verdict: Verdict) -> None:
     as_of = None if verdict.as_of is None else datetime.fromtimestamp(verdict.as_of, UTC).isoformat()
+    altered = any(check.evidence.get("code") == DocumentAltered.code for check in verdict.checks)
     if arguments.json:
-        print(json.dumps(verdict.to_value() | {"as_of": as_of}, ensure_ascii=False))
+        reason = {"reason": "document altered"} if altered else {}
+        print(json.dumps(verdict.to_value() | {"as_of": as_of} | reason, ensure_ascii=False))
         return
     t = load()[DEFAULT_LANGUAGE]
     print(t(verdict.code) + (f" ({as_of})" if as_of else ""))
     for check in verdict.checks:
         print(f"  {t(f'credentials.result.{check.result.value}')}  {t(check.code)}")
+    if altered:
+        print(f"  {t(DocumentAltered.code)}")
 
 
 def _report_none(arguments: argparse.Namespace, verdict: str, reason: str, exit_code: int) -> int:

@@ -148,6 +148,11 @@ def _detail(name: str, value: str, t: Translator) -> str:
     """Return one detail in words where the catalogues have them."""
     label, word = f"audit.detail_{name}", f"{_WORDS.get(name, '')}{value}"
     said = t(word) if name in _WORDS and word in t else value
+    if name == "acr":
+        said = value.rpartition(":")[2]
+    elif name == "amr":
+        words = [f"idp.amr.{method}" for method in value.split()]
+        said = t("idp.list_comma").join(t(word) if word in t else word for word in words)
     return f"{t(label) if label in t else name}: {said}"
 
 

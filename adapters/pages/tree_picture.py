@@ -80,7 +80,7 @@ def path_picture(steps: Sequence[PathStep], *, leaf: str, root: str, title: str,
         parts.append(f'<circle class="path-node" cx="{spine}" cy="{y}" r="5"/>')
     top = bottom - len(steps) * LEVEL_STEP
     parts.append(f'<circle class="tree-root" cx="{spine}" cy="{top}" r="8"/>')
-    parts.append(f'<text class="path-label" x="{spine + 14}" y="{top + 4}">{escape(root)}</text>')
+    parts.append(f'<text class="path-label" x="{spine}" y="{top - 14}" text-anchor="middle">{escape(root)}</text>')
     if steps:
         parts.append(
             f'<circle class="path-leaf" cx="{spine}" cy="{bottom}" r="8"/>'

@@ -51,7 +51,8 @@ class Translator:
 
     def date(self, seconds: int) -> str:
         """Return the day of a time (seconds since the epoch) as written in this language, Beijing time."""
-        return format_date(datetime.fromtimestamp(seconds, SCHOOL_TIME), format="long", locale=self._babel)
+        pattern = "y年M月d日" if self.locale == "zh-CN" else "d MMMM y"
+        return format_date(datetime.fromtimestamp(seconds, SCHOOL_TIME), format=pattern, locale=self._babel)
 
     def time(self, seconds: int) -> str:
         """Return day and minute of a time (seconds since the epoch), Beijing time."""

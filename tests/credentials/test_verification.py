@@ -25,8 +25,9 @@ from crypto.suites import Purpose, policy
 from ledger.receipt import LogTrust
 from tests.credentials.made import ISSUED_AT, ISSUER, NOW, ORIGIN, URI, Maker, new_key
 from tests.credentials.pdf_samples import page
+from tests.scale import trials
 
-FLIPS = 1500  # of some 70,000 bits; seeded, so that a failure is found again
+FLIPS = trials(1_500, full=70_000)  # of some 70,000 bits; seeded, so that a failure is found again
 
 
 def judge(maker: Maker, bundle: Bundle | None = None, **changes: Any) -> Verdict:
@@ -264,6 +265,7 @@ def outcome_of(data: bytes, maker: Maker) -> Outcome | None:
         return None
 
 
+@pytest.mark.soak
 def test_no_flipped_bit_of_a_bundle_is_ever_valid() -> None:
     maker = Maker()
     chosen = maker.credential().subset(lambda path: path[0] in {"name", "graduation_date"})
@@ -275,6 +277,7 @@ def test_no_flipped_bit_of_a_bundle_is_ever_valid() -> None:
         assert outcome_of(changed, maker) not in {Outcome.VALID, Outcome.REVOKED}, changed
 
 
+@pytest.mark.soak
 def test_no_flipped_bit_of_a_receipt_is_ever_valid() -> None:
     maker = Maker()
     data = maker.bundle().receipt.to_json()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from adapters.demo.graduates import BadRow, GraduatesFile, graduates_csv
 from adapters.demo.population import DemoProvince, make_population
@@ -18,6 +18,8 @@ from tests.e2e.people import People
 
 CHINA = timezone(timedelta(hours=8))
 STUDENT, STUDENT_NAME = "a001", "𠮷田禾"
+COURSE, MISTAKEN_COURSE = "数据结构（微专业）", "高等数学（登错的一门）"
+DIPLOMA = "学历证书"
 WORK = "《可信的教育》课程讲义.pdf"
 # Two hundred records are signed, logged and anchored in seconds; a busy machine takes its time.
 ISSUING_TIMEOUT_MS = 120_000
@@ -47,13 +49,16 @@ class Issued:
     waiting_for_another: bool = False
     bar: tuple[int, int] = (0, 0)
     reports: list[str] = field(default_factory=list)
+    credential: str = ""
+    shared: str = ""
+    code: str = ""
 
 
 def upload(page: Page, demo: Demo, file: GraduatesFile) -> str:
     """Send a list of graduates as a registrar; return the address of its preview."""
     page.goto(f"{demo.origin}/batches/new/diploma")
-    payload = {"name": "毕业生.csv", "mimeType": "text/csv", "buffer": file.data}
-    page.set_input_files("#file", files=[payload])  # type: ignore[list-item]  # a dict is a FilePayload
+    payload: FilePayload = {"name": "毕业生.csv", "mimeType": "text/csv", "buffer": file.data}
+    page.set_input_files("#file", files=payload)
     page.click("main form button[type=submit]")
     expect(page).to_have_url(re.compile(r"/batches/(?!new)[^/]+$"), timeout=ISSUING_TIMEOUT_MS)
     return page.url
@@ -102,21 +107,24 @@ def play(demo: Demo, people: People, chromium: Browser) -> Issued:
         issued.preview, issued.bad_rows = counts(page), bad_rows(page)
         submit(page)
         issued.waiting_for_another = page.locator("form[action$='/approve']").count() == 0
-        credit = _credit_record(page, demo, number)
-        work = _work(page, demo, number)
+        others = [_credit_record(page, demo, number, course) for course in (COURSE, MISTAKEN_COURSE)]
+        others.append(_work(page, demo, number))
     with people.at(chromium, "a.approver") as page:
         issued.bar = approve(page, issued.diplomas)
-        for address in (credit, work):
+        for address in others:
             approve(page, address)
-        issued.reports = [issued.diplomas, credit, work]
+        issued.reports = [issued.diplomas, *others]
+    with people.at(chromium, STUDENT) as page:
+        issued.credential = credential_address(page, demo, DIPLOMA)
+        issued.code, issued.shared = share(page, issued.credential, fields=("name", "major"), days=7)
     return issued
 
 
-def _credit_record(page: Page, demo: Demo, number: str) -> str:
+def _credit_record(page: Page, demo: Demo, number: str, achievement: str) -> str:
     page.goto(f"{demo.origin}/batches/new/credit_record")
     page.fill("#person", number)
     page.fill("#name", STUDENT_NAME)
-    page.fill("#achievement", "数据结构（微专业）")
+    page.fill("#achievement", achievement)
     page.fill("#achievement_code", "CS-2026-001")
     page.fill("#credits", "3.5")
     page.fill("#hours_learned", "56")
@@ -131,8 +139,12 @@ def _work(page: Page, demo: Demo, number: str) -> str:
     page.fill("#person", number)
     page.fill("#name", STUDENT_NAME)
     page.check("input[name=licence][value='CC-BY-4.0']")
-    payload = {"name": WORK, "mimeType": "application/pdf", "buffer": b"a work of its own: " + WORK.encode()}
-    page.set_input_files("#file", files=[payload])  # type: ignore[list-item]  # a dict is a FilePayload
+    payload: FilePayload = {
+        "name": WORK,
+        "mimeType": "application/pdf",
+        "buffer": b"a work of its own: " + WORK.encode(),
+    }
+    page.set_input_files("#file", files=payload)
     return _send(page)
 
 

@@ -22,11 +22,12 @@ from credentials.trust import TrustAnchors, parse_trust
 from credentials.verdict import Outcome
 from credentials.verification import verify_file
 from crypto.errors import TrustError
+from tests.scale import trials
 
 EDUTRUST = [sys.executable, "-m", "adapters.cli"]
 SEED = 20261122
-FLIPS_JSON = 400  # of every bit of the file, in `make soak`
-FLIPS_PDF = 200
+FLIPS_JSON = trials(400, full=50_000)
+FLIPS_PDF = trials(200, full=50_000)
 START_S = 120
 
 
@@ -103,6 +104,7 @@ def test_files_that_are_none_of_ours_are_unreadable(
 
 
 @pytest.mark.parametrize(("name", "flips"), [("credential", FLIPS_JSON), ("receipt", FLIPS_JSON), ("pdf", FLIPS_PDF)])
+@pytest.mark.soak
 def test_no_single_flipped_bit_is_valid(story: dict[str, Any], name: str, flips: int) -> None:
     data = Path(story["artifacts"][name]).read_bytes()
     trust = parse_trust(Path(story["artifacts"]["trust"]).read_bytes())

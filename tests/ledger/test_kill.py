@@ -17,10 +17,11 @@ from ledger.checkpoint import LogIdentity
 from ledger.fsck import fsck
 from ledger.receipt import LogTrust
 from tests.ledger.parts import ORIGIN, Keys, entry
+from tests.scale import trials
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITERS = 2
-ROUNDS = 3  # of the 1,000 of `make soak`
+ROUNDS = trials(3, full=1_000)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -31,6 +32,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return found
 
 
+@pytest.mark.soak
 def test_killed_at_random_moments_the_log_loses_and_doubles_nothing(url: str, keys: Keys) -> None:
     upgrade("ledger", target_of("ledger", url))
     chosen = random.Random(13)

@@ -29,9 +29,10 @@ from ledger.reader import LedgerReader
 from ledger.receipt import LogTrust, Receipt, verify_receipt
 from tests.ledger.conftest import NewSequencer
 from tests.ledger.parts import ORIGIN, Keys, entries, entry, make_keys
+from tests.scale import trials
 from tests.services.clock import StillClock
 
-FLIPS = 600  # of the 100,000 of `make soak`
+FLIPS = trials(600, full=100_000)
 
 
 @pytest.fixture
@@ -84,6 +85,7 @@ def test_receipts_come_in_the_order_asked_for(reader: LedgerReader) -> None:
         reader.receipts([1, 305])
 
 
+@pytest.mark.soak
 def test_any_one_bit_changed_in_a_receipt_is_found(anchored: Receipt, keys: Keys) -> None:
     data = anchored.to_json()
     chosen = random.Random(20260701)
@@ -187,6 +189,7 @@ def test_a_checkpoint_missing_one_of_the_logs_signatures_or_carrying_a_strangers
             verify_checkpoint(note, log=log)
 
 
+@pytest.mark.soak
 def test_any_one_bit_changed_in_a_note_is_found(keys: Keys) -> None:
     note = sign_checkpoint(_checkpoint(), sm2_key=keys.sm2, ed25519_key=keys.ed25519)
     chosen = random.Random(7)

@@ -13,22 +13,26 @@ from idp.model import AccountState
 from idp.registry.model import AccountStatus
 from idp.registry.person_number import PersonNumber
 from tests.protocol.world import OpenWorld, World, basic, claims_of
+from tests.scale import trials
+
+TRIALS_A_KIND = trials(100, full=5_000)
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
+@pytest.mark.soak
 def test_sixteen_redemptions_at_once_give_exactly_one_success(opened: OpenWorld, run: Run) -> None:
     """A seeded sample of the big count: 200 trials, 16 takers each, half of the trials with refresh tokens."""
 
     async def story() -> None:
         async with opened() as world:
             browser = world.browser()
-            for _ in range(100):
+            for _ in range(TRIALS_A_KIND):
                 code = await world.code(browser)
                 answers = await asyncio.gather(*(world.redeem(code) for _ in range(16)))
                 assert sorted(answer.status for answer in answers) == [200] + [400] * 15
                 assert [answer.json()["error"] for answer in answers if answer.status == 400] == ["invalid_grant"] * 15
-            for _ in range(100):
+            for _ in range(TRIALS_A_KIND):
                 token = (await world.tokens(browser))["refresh_token"]
                 answers = await asyncio.gather(*(world.refresh(token) for _ in range(16)))
                 assert sorted(answer.status for answer in answers) == [200] + [400] * 15
