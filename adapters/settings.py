@@ -82,7 +82,6 @@ class Settings:
     evm_chain_id: int | None
     evm_key_file: Path | None
     evm_confirmations: int
-    log_level: str
 
     @property
     def embedded(self) -> bool:
@@ -199,7 +198,6 @@ def check_settings(given: Mapping[str, Any]) -> Settings:
         evm_chain_id=read.number("evm_chain_id", 0, least=0, most=2**31) or None,
         evm_key_file=read.optional_path("evm_key_file"),
         evm_confirmations=read.number("evm_confirmations", 12, least=0, most=1000),
-        log_level=read.text("log_level", "warning"),
     )
     for check in _CHECKS:
         check(settings, read)
@@ -280,11 +278,6 @@ def _check_chain(settings: Settings, read: _Reader) -> None:
         read.refuse("evm_key_file", "file", "names no file.")
 
 
-def _check_level(settings: Settings, read: _Reader) -> None:
-    if settings.log_level not in {"debug", "info", "warning", "error"}:
-        read.refuse("log_level", "level", "must be debug, info, warning or error.")
-
-
 _CHECKS: Final[tuple[Callable[[Settings, _Reader], None], ...]] = (
     _check_issuer,
     _check_database,
@@ -292,5 +285,4 @@ _CHECKS: Final[tuple[Callable[[Settings, _Reader], None], ...]] = (
     _check_networks,
     _check_tls,
     _check_chain,
-    _check_level,
 )

@@ -102,7 +102,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
         read_settings(tmp_path / "none.toml", {}, {})
 
 
-@given(st.dictionaries(st.sampled_from(["issuer", "port", "region", "trusted_proxies", "tls_cert", "log_level", "host"]),
+@given(st.dictionaries(st.sampled_from(["issuer", "port", "region", "trusted_proxies", "tls_cert", "log_origin", "host"]),
                        st.text() | st.integers() | st.booleans() | st.lists(st.text())))  # fmt: skip
 def test_whatever_is_given_is_taken_or_refused_never_a_crash(given_values: dict[str, Any]) -> None:
     try:
