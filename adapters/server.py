@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from adapters.app import Application, build_application
 from adapters.http.outbound import OutboundClient
+from adapters.observe.log import take_over_library_logs
 from adapters.parts import Parts, open_parts
 from adapters.records import open_records
 from adapters.settings import Settings
@@ -143,6 +144,7 @@ async def run_service(
             service(settings, write_log=write_log) as (parts, application),
             serving(application.asgi, listener, settings) as stop,
         ):
+            take_over_library_logs(application.log)
             await when_ready(parts, application)
             await stop.wait()
     except KeyringRefused as refused:

@@ -79,9 +79,7 @@ class Pages:
         """Return `t` of this request's reader, for handlers that word something themselves."""
         return self._translators[getattr(request.state, "locale", DEFAULT_LANGUAGE)]
 
-    def __call__(
-        self, request: Request, name: str, context: Mapping[str, Any], status_code: int = 200
-    ) -> HTMLResponse:
+    def __call__(self, request: Request, name: str, context: Mapping[str, Any], status_code: int = 200) -> HTMLResponse:
         """Fill one template. A name the template uses and nobody gave raises; it is a mistake, not an outage."""
         t = self.translator(request)
         page: dict[str, Any] = {

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # its types are a package of their own, not needed for one test
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jwcrypto.jwk import JWK  # type: ignore[import-untyped]  # likewise
+from jwcrypto.jwk import JWK  # type: ignore[import-untyped]  # its types are not published
 from sd_jwt.common import SDObj
 from sd_jwt.holder import SDJWTHolder
 from sd_jwt.issuer import SDJWTIssuer

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from credentials.accreditation import AccreditedKey, KeyPurpose, Statement, sign_statement
 from credentials.bundle import Bundle
 from credentials.diploma import KIND
@@ -61,8 +63,6 @@ def sm2_key(role: str) -> SigningKey:
 
 def ed25519_key(role: str) -> SigningKey:
     """Return the Ed25519 key of a role."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     seed = private_bytes(role)
     public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
     jwk = {"kty": "OKP", "crv": "Ed25519", "x": b64u_encode(public), "d": b64u_encode(seed)}
