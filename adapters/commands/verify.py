@@ -19,7 +19,7 @@ from typing import Final
 
 from adapters.http.outbound import OutboundClient, OutboundFailed, OutboundRefused
 from adapters.web.catalogue import DEFAULT_LANGUAGE, load
-from credentials.errors import DocumentAltered, Unreadable
+from credentials.errors import DocumentAltered
 from credentials.status import CurrentStatus
 from credentials.trust import TrustAnchors, parse_trust
 from credentials.verdict import Outcome, Verdict
@@ -48,8 +48,10 @@ def main(arguments: argparse.Namespace) -> int:
         verdict = _judge(data, trust, offline=arguments.offline, allow=arguments.allow)
     except DocumentAltered as refused:
         return _report_none(arguments, "invalid", f"document altered ({refused})", EXIT_INVALID)
-    except Unreadable as refused:
+    except TrustError as refused:
         return _report_none(arguments, "unreadable", str(refused), EXIT_UNREADABLE)
+    except Exception as error:  # noqa: BLE001  # whatever a file does to a parser, it is not valid, and no traceback
+        return _report_none(arguments, "unreadable", f"cannot be judged ({type(error).__name__})", EXIT_UNREADABLE)
     _report(arguments, verdict)
     if verdict.outcome is Outcome.VALID:
         return EXIT_VALID

@@ -17,11 +17,10 @@ from typing import Any
 import pytest
 
 from adapters.cli import main
-from credentials.errors import CredentialsError
+from credentials.errors import DocumentAltered, Unreadable
 from credentials.trust import TrustAnchors, parse_trust
 from credentials.verdict import Outcome
 from credentials.verification import verify_file
-from crypto.errors import TrustError
 from tests.scale import trials
 
 EDUTRUST = [sys.executable, "-m", "adapters.cli"]
@@ -120,10 +119,8 @@ def test_no_single_flipped_bit_is_valid(story: dict[str, Any], name: str, flips:
 def _is_valid(data: bytes, trust: TrustAnchors, now: int) -> bool:
     try:
         return verify_file(data, trust=trust, now=now, status=None).outcome is Outcome.VALID
-    except CredentialsError:
-        return False
-    except TrustError as leaked:
-        raise AssertionError(f"a refusal of another room came through: {leaked}") from leaked
+    except (Unreadable, DocumentAltered):
+        return False  # anything else is raised: the command would have to show it
 
 
 def test_a_changed_byte_outside_the_bundle_of_a_pdf_is_said_to_be_an_altered_document(
