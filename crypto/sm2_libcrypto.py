@@ -8,6 +8,7 @@ how a version of it handles user IDs.
 from __future__ import annotations
 
 import ctypes.util
+import sys
 from typing import Any, Final
 
 from cffi import FFI
@@ -91,7 +92,9 @@ class _Libcrypto:
 
     def _open(self) -> Any:
         found = ctypes.util.find_library("crypto")
-        for soname in ((found,) if found is not None else ()) + KNOWN_SONAMES:
+        # Pythons from python.org bring the library their ssl module uses; macOS has no other.
+        beside_python = (f"{sys.base_prefix}/lib/libcrypto.3.dylib", f"{sys.base_prefix}/lib/libcrypto.so.3")
+        for soname in ((found,) if found is not None else ()) + KNOWN_SONAMES + beside_python:
             try:
                 lib: Any = self.ffi.dlopen(soname)
                 if int(lib.OpenSSL_version_num()) < MIN_VERSION:
