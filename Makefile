@@ -46,7 +46,7 @@ bench: setup-test
 	$(BIN)/python -m benchmarks.story --json
 
 soak: setup-test
-	EDUTRUST_SOAK=1 $(BIN)/python -m pytest -m soak --timeout=0
+	SOAK_TESTS=1 $(BIN)/python -m pytest -m soak --timeout=0
 
 lock:
 	for set in runtime test node demo-data; do \

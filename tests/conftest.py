@@ -130,7 +130,7 @@ def clock() -> StillClock:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Where skipping is forbidden (CI), a skipped test fails the run: nothing passes by not being run."""
-    if os.environ.get("EDUTRUST_TESTS_FORBID_SKIP") != "1":
+    if os.environ.get("FORBID_SKIPPED_TESTS") != "1":
         return
     reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter is not None else []

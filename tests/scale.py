@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-SOAK = os.environ.get("EDUTRUST_SOAK") == "1"
+SOAK = os.environ.get("SOAK_TESTS") == "1"
 
 
 def trials(sample: int, *, full: int) -> int:

@@ -193,7 +193,8 @@ def _run_until_ready(folder: Path, port: int) -> subprocess.Popen[bytes]:
     for line in stream:
         if line.startswith(b"READY"):
             return running
-    raise AssertionError("the service ended before it was ready")
+    stream.close()
+    raise AssertionError(f"the service ended before it was ready, with {running.wait(timeout=30)}")
 
 
 def test_a_second_service_on_the_same_folder_is_refused(started: tuple[Path, int, float]) -> None:
