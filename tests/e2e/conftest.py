@@ -30,6 +30,7 @@ def people(running_demo: Demo) -> People:
 
 @dataclass
 class _Played:
+    begun: bool = False
     issued: Issued | None = None
 
 
@@ -41,8 +42,10 @@ def _played() -> _Played:
 @pytest.fixture
 def issued(running_demo: Demo, people: People, chromium: Browser, _played: _Played) -> Issued:
     """Return what issuing left behind; the first test that asks plays it (the browser lives for one module only)."""
-    if _played.issued is None:
+    if not _played.begun:
+        _played.begun = True
         _played.issued = story.play(running_demo, people, chromium)
+    assert _played.issued is not None, "issuing failed; the first test that asked for it says how"
     return _played.issued
 
 

@@ -19,6 +19,7 @@ from tests.e2e.people import People
 CHINA = timezone(timedelta(hours=8))
 STUDENT, STUDENT_NAME = "a001", "𠮷田禾"
 COURSE, MISTAKEN_COURSE = "数据结构（微专业）", "高等数学（登错的一门）"
+COURSE_CODES = {COURSE: "CS-2026-001", MISTAKEN_COURSE: "MA-2026-002"}
 DIPLOMA = "学历证书"
 WORK = "《可信的教育》课程讲义.pdf"
 # Two hundred records are signed, logged and anchored in seconds; a busy machine takes its time.
@@ -125,7 +126,7 @@ def _credit_record(page: Page, demo: Demo, number: str, achievement: str) -> str
     page.fill("#person", number)
     page.fill("#name", STUDENT_NAME)
     page.fill("#achievement", achievement)
-    page.fill("#achievement_code", "CS-2026-001")
+    page.fill("#achievement_code", COURSE_CODES[achievement])
     page.fill("#credits", "3.5")
     page.fill("#hours_learned", "56")
     page.fill("#grade", "优秀")
