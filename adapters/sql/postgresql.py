@@ -22,6 +22,8 @@ from adapters.sql.database import (
 
 # security.md G19: with PostgreSQL away the answer is a clean 503 within a second.
 POSTGRES_CONNECT_TIMEOUT_S = 0.9
+# A busy server is waited for; one that is gone is told by the connection's own, shorter limit.
+POSTGRES_POOL_WAIT_S = 5.0
 POSTGRES_STATEMENT_TIMEOUT_S = 10.0
 POSTGRES_POOL_MAX = 10
 
@@ -131,7 +133,7 @@ class PgDatabase:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
         try:
-            connection = await self._pool.acquire(timeout=POSTGRES_CONNECT_TIMEOUT_S)
+            connection = await self._pool.acquire(timeout=POSTGRES_POOL_WAIT_S)
         except Exception as error:
             raise refusal_of_postgres(error) from error
         try:
