@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from crypto.errors import SignatureInvalid, TrustError
+from crypto.errors import DecryptionFailed, SignatureInvalid, TrustError
 from crypto.keys import generate_signing_key
 from crypto.otp import GmOtpAlgorithm, gm_dynamic_password, hotp
 from crypto.sealed import sm4_gcm_open, sm4_gcm_seal
-from crypto.sm2 import SM2_DEFAULT_ID, Sm2Backend
+from crypto.sm2 import SM2_DEFAULT_ID, Sm2Backend, Sm2PrivateKey
+from crypto.sm2_ciphertext import ciphertext_from_der, ciphertext_to_der, sm2_kdf
 from crypto.sm3 import hmac_sm3, sm3
 from crypto.suites import Alg
 
@@ -46,6 +47,21 @@ _SM2_SIGNATURE: Final = bytes.fromhex(
     "b1b6aa29df212fd8763182bc0d421ca1bb9038fd1f7f42d4840b69c485bbc1aa"
 )
 _SM2_MESSAGE: Final = b"message digest"
+# GM/T 0003.5-2012 Annex C (GB/T 32918.5-2017 Annex C): the key of Annex A, the nonce, C1 = [k]G, (x2, y2) = [d]C1.
+_SM2_PRIVATE: Final = bytes.fromhex("3945208f7b2144b13f36e38ac6d39f95889393692860b51a42fb81ef4df7c5b8")
+_SM2_NONCE: Final = bytes.fromhex("59276e27d506861a16680f3ad9c02dccef3cc1fa3cdbe4ce6d54b80deac1bc21")
+_SM2_C1: Final = bytes.fromhex(
+    "04ebfc718e8d1798620432268e77feb6415e2ede0e073c0f4f640ecd2e149a73"
+    "e858f9d81e5430a57b36daab8f950a3c64e6ee6a63094d99283aff767e124df0"
+)
+_SM2_SHARED: Final = bytes.fromhex(
+    "335e18d751e51f040e27d468138b7ab1dc86ad7f981d7d416222fd6ab3ed230d"
+    "ab743ebcfb22d64f7b6ab791f70658f25b48fa93e54064fdbfbed3f0bd847ac9"
+)
+_SM2_C3: Final = bytes.fromhex("59983c18f809e262923c53aec295d30383b54e39d609d160afcb1908d0bd8766")
+_SM2_C2: Final = bytes.fromhex("21886ca989ca9c7d58087307ca93092d651efa")
+_SM2_KEY_STREAM: Final = bytes.fromhex("44e60fdbf0bae81437665374bef26749046c9e")
+_SM2_PLAINTEXT: Final = b"encryption standard"
 # RFC 4226 Appendix D, counter 0
 _HOTP_SECRET: Final = b"12345678901234567890"
 # HMAC-SM3 with the key 01 … 20: the widely published sample; hashlib and the cryptography library agree on it.
@@ -74,6 +90,10 @@ def run_selftests(backend: Sm2Backend) -> tuple[SelfTest, ...]:
         _run("sm4-gcm", "RFC 8998 A.1", _sm4_gcm),
         _run("sm2-verify", f"GM/T 0003.5 Annex A by {backend.version}", lambda: _sm2_verify(backend)),
         _run("sm2-sign", f"pairwise by {backend.version}", lambda: _pairwise(Alg.SGD_SM3_SM2, backend)),
+        _run("sm2-multiply", f"GM/T 0003.5 Annex C by {backend.version}", lambda: _sm2_multiply(backend)),
+        _run("sm2-kdf", "GM/T 0003.5 Annex C", lambda: sm2_kdf(_SM2_SHARED, len(_SM2_C2)) == _SM2_KEY_STREAM),
+        _run("sm2-decrypt", f"GM/T 0003.5 Annex C by {backend.version}", lambda: _sm2_decrypt(backend)),
+        _run("sm2-encrypt", f"pairwise by {backend.version}", lambda: _sm2_encrypt(backend)),
         _run("es256", "pairwise", lambda: _pairwise(Alg.ES256, backend)),
         _run("ed25519", "pairwise", lambda: _pairwise(Alg.EDDSA, backend)),
         _run("hotp", "RFC 4226 Appendix D", lambda: hotp(_HOTP_SECRET, 0, digits=6) == "755224"),
@@ -104,9 +124,42 @@ def _sm4_gcm() -> bool:
 def _sm2_verify(backend: Sm2Backend) -> bool:
     key = backend.public_key(_SM2_PUBLIC)
     key.verify(_SM2_MESSAGE, _SM2_SIGNATURE, SM2_DEFAULT_ID)
+    rows = [(_SM2_MESSAGE, _SM2_SIGNATURE), (_SM2_MESSAGE + b".", _SM2_SIGNATURE)]
+    if key.verify_many(rows, SM2_DEFAULT_ID) != (True, False):
+        return False
     try:
         key.verify(_SM2_MESSAGE + b".", _SM2_SIGNATURE, SM2_DEFAULT_ID)
     except SignatureInvalid:
+        return True
+    return False
+
+
+def _sm2_multiply(backend: Sm2Backend) -> bool:
+    return backend.multiply_base(_SM2_NONCE) == _SM2_C1 and backend.multiply(_SM2_PRIVATE, _SM2_C1) == _SM2_SHARED
+
+
+def _sm2_decrypt(backend: Sm2Backend) -> bool:
+    key = backend.private_key(_SM2_PRIVATE)
+    ciphertext = b"\x04" + _SM2_C1 + _SM2_C3 + _SM2_C2
+    return (
+        key.public == _SM2_PUBLIC
+        and ciphertext_from_der(ciphertext_to_der(ciphertext)) == ciphertext
+        and key.decrypt(ciphertext) == _SM2_PLAINTEXT
+        and _refuses_changed(key, ciphertext)
+    )
+
+
+def _sm2_encrypt(backend: Sm2Backend) -> bool:
+    ciphertext = backend.encrypt(_SM2_PUBLIC, _SM2_PLAINTEXT)
+    key = backend.private_key(_SM2_PRIVATE)
+    return key.decrypt(ciphertext) == _SM2_PLAINTEXT and _refuses_changed(key, ciphertext)
+
+
+def _refuses_changed(key: Sm2PrivateKey, ciphertext: bytes) -> bool:
+    try:
+        # The last byte belongs to C2, so only the comparison with C3 can tell.
+        key.decrypt(ciphertext[:-1] + bytes((ciphertext[-1] ^ 1,)))
+    except DecryptionFailed:
         return True
     return False
 

@@ -1,8 +1,12 @@
-"""SM2 signatures behind one small interface, with the backend chosen once at start and passed on.
+"""SM2 behind one small interface, with the backend chosen once at start and passed on.
 
-Backends: OpenSSL's libcrypto (signs and verifies) and gmssl (pure Python: verifies; it signs only when it was made
-with a source of randomness, which tests alone do). There is no current backend to look up: whoever composes the
-service selects one and hands it to what needs it.
+Backends: the kernel of our own (C, compiled at installation), OpenSSL's libcrypto, and gmssl (pure Python: verifies; it
+takes a private key or draws a nonce only when it was made with a source of randomness, which tests alone do). There is no current backend to look up:
+whoever composes the service selects one and hands it to what needs it.
+
+Everything is bytes: private keys 32 bytes d, public keys and points 64 bytes x‖y, signatures 64 bytes r‖s, ciphertexts
+C1‖C3‖C2 with C1 = 04‖x‖y. Bytes that break a rule raise a `TrustError` which names the argument and the rule. An
+argument that is not bytes at all is a mistake of the program: `TypeError`, unless its length alone is already refused.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from crypto.sm2_curve import (
     validate_public,
 )
 from crypto.sm2_gmssl import GmsslBackend
+from crypto.sm2_kernel import KernelBackend, KernelUnavailable
 from crypto.sm2_libcrypto import LibcryptoBackend, LibcryptoUnavailable
 
 if TYPE_CHECKING:
@@ -37,7 +42,7 @@ __all__ = [
     "validate_public",
 ]
 
-BACKENDS = ("libcrypto", "gmssl")
+BACKENDS = ("kernel", "libcrypto", "gmssl")
 
 
 class NoSm2Backend(TrustError):
@@ -54,7 +59,22 @@ class Sm2PublicKey(Protocol):
         """The 64 bytes x‖y."""
 
     def verify(self, message: bytes, signature: bytes, user_id: bytes) -> None:
-        """Raise `SignatureInvalid` unless 64 bytes r‖s sign the message under Z of this key and the user ID."""
+        """Raise `SignatureInvalid` unless 64 bytes r‖s sign the message under Z of this key and the user ID.
+
+        Raises `EncodingRefused` (field "user_id") for an ID longer than 8,191 bytes.
+        """
+
+    def verify_many(self, items: Sequence[tuple[bytes, bytes]], user_id: bytes) -> tuple[bool, ...]:
+        """Return one verdict a (message, signature) row, in order; a signature of another form is False like a wrong one.
+
+        Raises `EncodingRefused` (field "user_id") for an ID longer than 8,191 bytes.
+        """
+
+    def encrypt(self, plaintext: bytes) -> bytes:
+        """Return raw C1‖C3‖C2, 97 bytes more than the plaintext (GB/T 32918.4 §6.1).
+
+        Raises `EncodingRefused` (field "plaintext") for none or more than `MAX_SM2_PLAINTEXT_BYTES` bytes.
+        """
 
 
 class Sm2PrivateKey(Protocol):
@@ -65,11 +85,19 @@ class Sm2PrivateKey(Protocol):
         """The 64 bytes x‖y of the public key that belongs to it."""
 
     def sign(self, message: bytes, user_id: bytes) -> bytes:
-        """Return 64 bytes r‖s."""
+        """Return 64 bytes r‖s. Raises `EncodingRefused` (field "user_id") for an ID longer than 8,191 bytes."""
+
+    def decrypt(self, ciphertext: bytes) -> bytes:
+        """Open raw C1‖C3‖C2 (GB/T 32918.4 §7.1).
+
+        Raises `EncodingRefused` (field "ciphertext") for what cannot be one (length, or a C1 that does not begin with
+        04), and for whatever else does not open – C1 off the curve, an all-zero key stream, another C3 – one
+        `DecryptionFailed` without field or rule, so that nobody learns which step failed.
+        """
 
 
 class Sm2Backend(Protocol):
-    """What a backend offers. Private keys are 32 bytes d, public keys 64 bytes x‖y, signatures 64 bytes r‖s."""
+    """What a backend offers."""
 
     @property
     def name(self) -> str:
@@ -86,6 +114,9 @@ class Sm2Backend(Protocol):
     def generate(self) -> bytes:
         """Return a new private key, d uniform in [1, n − 2]."""
 
+    def generate_pair(self) -> tuple[bytes, bytes]:
+        """Return a new private key and its public key."""
+
     def public_of(self, private: bytes) -> bytes:
         """Return the public key of a private key; raise `KeyRefused` for d outside [1, n − 2]."""
 
@@ -101,14 +132,35 @@ class Sm2Backend(Protocol):
     def verify(self, public: bytes, message: bytes, signature: bytes, user_id: bytes) -> None:
         """Verify once with a key that is not kept; raise `SignatureInvalid` or `KeyRefused`."""
 
+    def encrypt(self, public: bytes, plaintext: bytes) -> bytes:
+        """Encrypt once to a key that is not kept; raise `EncodingRefused` or `KeyRefused`."""
+
+    def decrypt(self, private: bytes, ciphertext: bytes) -> bytes:
+        """Decrypt once with a key that is not kept; raise `DecryptionFailed`, `EncodingRefused` or `KeyRefused`."""
+
+    def multiply_base(self, scalar: bytes) -> bytes:
+        """Return [k]G as 64 bytes x‖y for a secret k of 32 bytes; raise `KeyRefused` (field "scalar") outside [1, n − 1]."""
+
+    def multiply(self, scalar: bytes, point: bytes) -> bytes:
+        """Return [k]P as 64 bytes x‖y for a secret k of 32 bytes and 64 bytes x‖y.
+
+        Raises `KeyRefused` with field "scalar" outside [1, n − 1] and with field "point" for what is no point of the
+        curve: a secret k never meets a point of another curve.
+        """
+
 
 def select_backend(preferred: Sequence[str]) -> Sm2Backend:
     """Return the first backend of the list that loads on this machine; raise `NoSm2Backend` if none does.
 
-    `gmssl` selected here verifies and refuses to sign.
+    `gmssl` selected here verifies and refuses whatever needs a private key or a nonce.
     """
     for name in preferred:
-        if name == "libcrypto":
+        if name == "kernel":
+            try:
+                return KernelBackend()
+            except KernelUnavailable:
+                continue
+        elif name == "libcrypto":
             try:
                 return LibcryptoBackend()
             except LibcryptoUnavailable:

@@ -26,18 +26,18 @@ SIGNATURE_BYTES = 64
 _DOMAIN = b"".join(value.to_bytes(32, "big") for value in (A, B, GX, GY))
 
 
-def validate_public(public: bytes) -> None:
+def validate_public(public: bytes, *, field: str = "public") -> None:
     """Raise `KeyRefused` unless 64 bytes x‖y are a point of the curve with both coordinates below p.
 
     The curve has cofactor 1, so every such point has order n; infinity has no x‖y form (GB/T 32918.1 §6.2.1).
     """
     if len(public) != PUBLIC_BYTES:
-        raise KeyRefused(field="public", rule="length")
+        raise KeyRefused(field=field, rule="length")
     x, y = int.from_bytes(public[:32], "big"), int.from_bytes(public[32:], "big")
     if x >= P or y >= P:
-        raise KeyRefused(field="public", rule="coordinate_range")
+        raise KeyRefused(field=field, rule="coordinate_range")
     if (y * y - (x * x + A) * x - B) % P:
-        raise KeyRefused(field="public", rule="off_curve")
+        raise KeyRefused(field=field, rule="off_curve")
 
 
 def validate_private(private: bytes) -> None:
@@ -46,6 +46,14 @@ def validate_private(private: bytes) -> None:
         raise KeyRefused(field="private", rule="length")
     if not 1 <= int.from_bytes(private, "big") <= N - 2:
         raise KeyRefused(field="private", rule="range")
+
+
+def validate_scalar(scalar: bytes) -> None:
+    """Raise `KeyRefused` (field "scalar") unless 32 bytes hold k with 1 ≤ k ≤ n − 1, so that [k]P is never infinity."""
+    if len(scalar) != PRIVATE_BYTES:
+        raise KeyRefused(field="scalar", rule="length")
+    if not 1 <= int.from_bytes(scalar, "big") <= N - 1:
+        raise KeyRefused(field="scalar", rule="range")
 
 
 def validate_signature(signature: bytes) -> None:

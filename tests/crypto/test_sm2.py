@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from base64 import b64encode
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crypto.errors import SignatureInvalid
+from crypto.errors import SignatureInvalid, TrustError
 from crypto.sm2 import (
+    BACKENDS,
     SM2_DEFAULT_ID,
     NoSm2Backend,
     Sm2Backend,
@@ -19,6 +23,7 @@ from crypto.sm2 import (
     signature_from_der,
     signature_to_der,
 )
+from crypto.sm2_ciphertext import ciphertext_from_der, ciphertext_to_der
 from crypto.sm2_curve import digest_of, z_of
 from crypto.sm2_gmssl import GmsslBackend, Sm2SigningRefused
 from tests.crypto import sm2_arithmetic as plain
@@ -142,24 +147,17 @@ def test_we_verify_the_openssl_commands_signature(backend: Sm2Backend, tmp_path:
     backend.verify(backend.public_of(private), MESSAGE, signature_from_der(signed.stdout), user_id)
 
 
-def test_a_prepared_key_signs_from_many_threads(libcrypto: Sm2Backend) -> None:
-    key = libcrypto.private_key(PRIVATE)
-    public = libcrypto.public_key(PUBLIC)
-    messages = [str(index).encode() for index in range(200)]
-    with ThreadPoolExecutor(8) as pool:
-        signatures = list(pool.map(lambda message: key.sign(message, SM2_DEFAULT_ID), messages))
-    assert len({signature[:32] for signature in signatures}) == len(messages)
-    with ThreadPoolExecutor(8) as pool:
-        list(
-            pool.map(
-                lambda pair: public.verify(pair[0], pair[1], SM2_DEFAULT_ID), zip(messages, signatures, strict=True)
-            )
-        )
+def test_prepared_keys_serve_many_threads(backend: Sm2Backend) -> None:
+    key = backend.private_key(PRIVATE)
+    public = backend.public_key(PUBLIC)
+    messages = [str(index).encode() for index in range(64)]
 
+    def there_and_back(message: bytes) -> bool:
+        public.verify(message, key.sign(message, SM2_DEFAULT_ID), SM2_DEFAULT_ID)
+        return key.decrypt(public.encrypt(message)) == message
 
-def test_every_signature_of_one_message_has_its_own_nonce(libcrypto: Sm2Backend) -> None:
-    key = libcrypto.private_key(PRIVATE)
-    assert len({key.sign(MESSAGE, SM2_DEFAULT_ID)[:32] for _ in range(50)}) == 50
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(there_and_back, messages))
 
 
 def test_a_repeated_nonce_would_give_the_key_away() -> None:
@@ -179,6 +177,12 @@ def test_gmssl_without_randomness_verifies_and_refuses_every_private_key() -> No
         lambda: backend.public_of(PRIVATE),
         lambda: backend.private_key(PRIVATE),
         lambda: backend.sign(PRIVATE, MESSAGE, SM2_DEFAULT_ID),
+        backend.generate_pair,
+        lambda: backend.encrypt(PUBLIC, MESSAGE),
+        lambda: backend.public_key(PUBLIC).encrypt(MESSAGE),
+        lambda: backend.decrypt(PRIVATE, b"\x04" + bytes(97)),
+        lambda: backend.multiply_base(PRIVATE),
+        lambda: backend.multiply(PRIVATE, PUBLIC),
     ):
         with pytest.raises(Sm2SigningRefused):
             use()
@@ -196,6 +200,14 @@ def test_the_first_backend_that_loads_is_chosen() -> None:
     assert not select_backend(["gmssl"]).signs
 
 
+def test_without_the_kernel_the_next_backend_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "crypto._kernel", None)
+    assert select_backend(BACKENDS).name == "libcrypto"
+    with pytest.raises(NoSm2Backend) as refused:
+        select_backend(["kernel"])
+    assert refused.value.rule == "none_loads"
+
+
 @pytest.mark.parametrize("preferred", [[], ["botan"]])
 def test_no_backend_is_a_clear_refusal(preferred: list[str]) -> None:
     with pytest.raises(NoSm2Backend):
@@ -210,3 +222,34 @@ def test_a_failed_verification_leaves_no_error_behind_in_the_shared_library(libc
             libcrypto.verify(PUBLIC, MESSAGE + b".", SIGNATURE, SM2_DEFAULT_ID)
     # The interpreter's ssl module reads the same thread's queue; a left-over error would surface here.
     ssl.create_default_context()
+
+
+@pytest.mark.parametrize("value", [None, 7, "text", PRIVATE.hex(), ["list"]])
+def test_what_is_not_bytes_gives_no_answer_and_no_crash(backend: Sm2Backend, value: Any) -> None:
+    key = backend.public_key(PUBLIC)
+    uses: list[Callable[[], object]] = [
+        lambda: backend.public_key(value),
+        lambda: backend.private_key(value),
+        lambda: backend.public_of(value),
+        lambda: backend.sign(PRIVATE, value, b""),
+        lambda: backend.sign(PRIVATE, MESSAGE, value),
+        lambda: key.verify(value, SIGNATURE, b""),
+        lambda: key.verify(MESSAGE, value, b""),
+        lambda: key.verify(MESSAGE, SIGNATURE, value),
+        lambda: key.verify_many([(value, SIGNATURE)], b""),
+        lambda: key.verify_many([(MESSAGE, SIGNATURE)], value),
+        lambda: key.verify_many([value], b""),
+        lambda: key.encrypt(value),
+        lambda: backend.decrypt(PRIVATE, value),
+        lambda: backend.multiply_base(value),
+        lambda: backend.multiply(value, PUBLIC),
+        lambda: backend.multiply(PRIVATE, value),
+        lambda: ciphertext_to_der(value),
+        lambda: ciphertext_from_der(value),
+        lambda: signature_to_der(value),
+        lambda: signature_from_der(value),
+    ]
+    for use in uses:
+        # A mistake of the program is a TypeError, unless the length alone already refuses the argument.
+        with pytest.raises((TypeError, ValueError, TrustError)):
+            use()
