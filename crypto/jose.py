@@ -1,33 +1,23 @@
-"""joserfc's algorithms plus SGD_SM3_SM2 (GM/T 0125-2022) on registries of our own; joserfc's global one stays as it is.
+"""joserfc's algorithms plus SGD_SM3_SM2 (GM/T 0125-2022) in one table of our own; joserfc's global one stays as it is.
 
 SGD_SM3_SM2: the 64 bytes r‖s of SM2 over ASCII(header.payload), with Z of the default user ID.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from joserfc.errors import InvalidKeyTypeError, UnsupportedAlgorithmError
+from joserfc.errors import InvalidKeyTypeError, JoseError
 from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import ECKey, Key
 from joserfc.jws import JWSRegistry
 
 from crypto.errors import SignatureInvalid
+from crypto.jwk import SM2_CURVE
 from crypto.sm2 import SM2_DEFAULT_ID, Sm2PrivateKey, Sm2PublicKey
 from crypto.suites import Alg
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-# Secondary sources disagree on the name of the curve: the first is written, all are read.
-SM2_CURVE = "sm2p256v1"
-SM2_CURVE_NAMES = frozenset({SM2_CURVE, "SM2-P-256", "SM2"})
-
-# alg, kid and typ take some 120 bytes; a kid may have 256 characters, and a thumbprint or two may come along.
-MAX_HEADER_SEGMENT_BYTES = 2048
-# RSA of 8192 bits gives 1366 characters.
-MAX_SIGNATURE_SEGMENT_BYTES = 1400
 
 
 class Sm2JoseKey(ECKey):
@@ -82,47 +72,22 @@ class Sm2Algorithm(JWSAlgModel):
         return True
 
 
-_NAMES: list[str] = [alg.value for alg in Alg]
-_ALGORITHMS: dict[str, JWSAlgModel] = {
-    **{name: JWSRegistry.algorithms[name] for name in _NAMES if name != Alg.SGD_SM3_SM2.value},
-    Alg.SGD_SM3_SM2.value: Sm2Algorithm(),
-}
-
-
-class PinnedRegistry(JWSRegistry):
-    """A registry that knows exactly the algorithm of the key at hand: `none` and HMAC are not merely off, but absent."""
-
-    algorithms = _ALGORITHMS
-    recommended = _NAMES
-    max_header_length = MAX_HEADER_SEGMENT_BYTES
-    max_signature_length = MAX_SIGNATURE_SEGMENT_BYTES
-
-    def __init__(self, alg: Alg) -> None:
-        super().__init__(algorithms=[alg.value], strict_check_header=False)
-        self.pinned = alg.value
-
-    def get_alg(self, name: str) -> JWSAlgModel:
-        """Return the pinned algorithm and no other."""
-        if name != self.pinned:
-            raise UnsupportedAlgorithmError(name)
-        return _ALGORITHMS[name]
-
-    def validate_payload_size(self, payload: bytes) -> None:
-        """Leave the bound to the facade, which has applied its policy before joserfc sees the payload."""
-
-    def validate_compact_value_size(self, value: bytes) -> None:
-        """Leave the bound to the facade, which has applied its policy before joserfc sees the token."""
-
-
-REGISTRIES: Mapping[Alg, PinnedRegistry] = MappingProxyType({alg: PinnedRegistry(alg) for alg in Alg})
+# The signature algorithms there are: `none` and the MACs are not merely off, but absent.
+SIGNATURES: Mapping[Alg, JWSAlgModel] = MappingProxyType(
+    {alg: Sm2Algorithm() if alg is Alg.SGD_SM3_SM2 else JWSRegistry.algorithms[alg.value] for alg in Alg}
+)
 
 
 def raw_sign(alg: Alg, key: Key, data: bytes) -> bytes:
-    """Return the JWS-form signature of bytes that are not a JWS."""
-    return _ALGORITHMS[alg.value].sign(data, key)
+    """Return the JWS-form signature of these bytes."""
+    return SIGNATURES[alg].sign(data, key)
 
 
 def raw_verify(alg: Alg, key: Key, data: bytes, signature: bytes) -> None:
     """Raise `SignatureInvalid` unless the JWS-form signature verifies."""
-    if not _ALGORITHMS[alg.value].verify(data, signature, key):
+    try:
+        verified = SIGNATURES[alg].verify(data, signature, key)
+    except (JoseError, ValueError):
+        raise SignatureInvalid from None
+    if not verified:
         raise SignatureInvalid

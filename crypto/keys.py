@@ -7,7 +7,6 @@ an encoding that is not the canonical one, and an `alg`, `use` or `key_ops` that
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,8 +24,23 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from crypto.canonical import jcs
 from crypto.encoding import b64u_decode, b64u_encode, json_object
 from crypto.errors import KeyRefused
-from crypto.jose import SM2_CURVE, SM2_CURVE_NAMES, Sm2JoseKey, raw_sign, raw_verify
-from crypto.rsa_strength import MAX_RSA_BITS, check_rsa
+from crypto.jose import Sm2JoseKey, raw_sign, raw_verify
+from crypto.jwk import (
+    MAX_JWKS_BYTES,
+    MAX_JWKS_KEYS,
+    PRIVATE_MEMBERS,
+    RSA_PRIVATE_MEMBERS,
+    SM2_CURVE,
+    coordinate,
+    key_id,
+    names_sm2,
+    public_set_members,
+    rsa_members,
+    secret_members,
+    thumbprint,
+    with_sm2_curve,
+)
+from crypto.jws_form import MAX_KID_LENGTH
 from crypto.sm2 import BACKENDS, Sm2Backend, select_backend
 from crypto.suites import Alg, Purpose
 
@@ -35,18 +49,32 @@ if TYPE_CHECKING:
 
     from joserfc.jwk import Key
 
+__all__ = [
+    "MAX_JWKS_BYTES",
+    "MAX_JWKS_KEYS",
+    "MAX_KID_LENGTH",
+    "RSA_BITS",
+    "KeyRecord",
+    "KeyState",
+    "PublicKey",
+    "SigningKey",
+    "export_private",
+    "generate_signing_key",
+    "jwks_document",
+    "native_private",
+    "natural_alg",
+    "parse_jwks",
+    "public_from_jwk",
+    "signing_key_from_bytes",
+    "signing_key_from_jwk",
+    "thumbprint",
+    "verification_backend",
+]
+
 # Three years of RS256 at most before rotation; 2048 bits are allowed to the end of 2030 (NIST SP 800-131A rev. 2).
 RSA_BITS = 2048
-# Longer than a URL-shaped kid, shorter than a header that could be a denial of service.
-MAX_KID_LENGTH = 256
-# A published set holds a handful of keys; 64 leaves room for every algorithm in four states.
-MAX_JWKS_KEYS = 64
-MAX_JWKS_BYTES = 64 * 1024
-
 _COORDINATE_BYTES = 32
-_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _RSA_ALGORITHMS = frozenset({Alg.RS256, Alg.PS256})
-_RSA_PRIVATE = ("d", "p", "q", "dp", "dq", "qi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,37 +144,19 @@ def verification_backend() -> Sm2Backend:
     return select_backend(BACKENDS)
 
 
-def thumbprint(jwk: Mapping[str, Any]) -> str:
-    """Return the RFC 7638 thumbprint with SHA-256 in base64url. An SM2 curve counts under the name we write."""
-    match jwk.get("kty"):
-        case "EC":
-            members = {name: jwk.get(name) for name in ("crv", "kty", "x", "y")}
-            if members["crv"] in SM2_CURVE_NAMES:
-                members["crv"] = SM2_CURVE
-        case "RSA":
-            members = {name: jwk.get(name) for name in ("e", "kty", "n")}
-        case "OKP":
-            members = {name: jwk.get(name) for name in ("crv", "kty", "x")}
-        case _:
-            raise KeyRefused(field="kty", rule="unknown")
-    if not all(isinstance(value, str) for value in members.values()):
-        raise KeyRefused(field="jwk", rule="member_missing")
-    return b64u_encode(hashlib.sha256(jcs(members)).digest())
-
-
 def public_from_jwk(jwk: Mapping[str, Any], *, alg: Alg, backend: Sm2Backend | None = None) -> PublicKey:
     """Check a public JWK for one algorithm and prepare it; raise `KeyRefused` for every key named unfit above.
 
     `backend` prepares SM2 keys; without one the machine's first backend does.
     """
-    if _PRIVATE_MEMBERS & jwk.keys():
+    if PRIVATE_MEMBERS & jwk.keys():
         raise KeyRefused(field="jwk", rule="private_member")
     _check_use(jwk, alg)
     members = _public_members(jwk, alg)
-    public_jwk = {**members, "kid": _kid(jwk, members), "alg": alg.value, "use": "sig"}
+    public_jwk = {**members, "kid": key_id(jwk, members), "alg": alg.value, "use": "sig"}
     jose: Key
     if alg is Alg.SGD_SM3_SM2:
-        point = _coordinate(members, "x") + _coordinate(members, "y")
+        point = _point(members)
         jose = Sm2JoseKey(public_jwk, (backend or verification_backend()).public_key(point), None)
     else:
         jose = _import_native(public_jwk, alg)
@@ -179,21 +189,16 @@ def generate_signing_key(alg: Alg, *, backend: Sm2Backend) -> SigningKey:
 
 def signing_key_from_jwk(jwk: Mapping[str, Any], *, alg: Alg, backend: Sm2Backend) -> SigningKey:
     """Check a private JWK for one algorithm and prepare it; the private and public halves must belong together."""
-    public_part = {name: value for name, value in jwk.items() if name not in _PRIVATE_MEMBERS and name != "key_ops"}
+    public_part = {name: value for name, value in jwk.items() if name not in PRIVATE_MEMBERS and name != "key_ops"}
     public = public_from_jwk(public_part, alg=alg, backend=backend)
-    wanted = _RSA_PRIVATE if alg in _RSA_ALGORITHMS else ("d",)
-    secret: dict[str, str] = {}
-    for name in wanted:
-        value = jwk.get(name)
-        if not isinstance(value, str):
-            raise KeyRefused(field=name, rule="member_missing")
-        b64u_decode(value, field=name)
-        secret[name] = value
+    secret = secret_members(jwk, RSA_PRIVATE_MEMBERS if alg in _RSA_ALGORITHMS else ("d",))
+    if alg not in _RSA_ALGORITHMS:
+        coordinate(secret, "d", _COORDINATE_BYTES)
     private_jwk = {**public.jwk, **secret}
     jose: Key
     if alg is Alg.SGD_SM3_SM2:
         private = backend.private_key(b64u_decode(secret["d"], field="d"))
-        if private.public != _coordinate(public.jwk, "x") + _coordinate(public.jwk, "y"):
+        if private.public != _point(public.jwk):
             raise KeyRefused(field="d", rule="other_public_key")
         jose = Sm2JoseKey(private_jwk, backend.public_key(private.public), private)
     else:
@@ -235,9 +240,12 @@ def native_private(key: SigningKey) -> EllipticCurvePrivateKey | Ed25519PrivateK
     return native
 
 
-def jwks_document(keys: Iterable[PublicKey]) -> dict[str, list[dict[str, str]]]:
-    """Return a JWK set (RFC 7517 §5); raise `KeyRefused` for duplicate key IDs."""
-    members = [dict(key.jwk) for key in keys]
+def jwks_document(keys: Iterable[PublicKey], *, sm2_curve: str = SM2_CURVE) -> dict[str, list[dict[str, str]]]:
+    """Return a JWK set (RFC 7517 §5); raise `KeyRefused` for duplicate key IDs.
+
+    `sm2_curve` is the name the deployment writes for the SM2 curve (see `jwk.with_sm2_curve`).
+    """
+    members = [with_sm2_curve(key.jwk, sm2_curve) for key in keys]
     if len({member["kid"] for member in members}) != len(members):
         raise KeyRefused(field="kid", rule="duplicate")
     return {"keys": members}
@@ -249,35 +257,17 @@ def parse_jwks(
     """Return the keys of a set that serve one algorithm.
 
     Keys of other kinds, other algorithms, for encryption, or of an unknown `kty` are passed over, as RFC 7517 §5 asks.
-    The whole set is refused (`KeyRefused`) when any member is symmetric or private, when two keys share a `kid`, when
-    an RSA key anywhere in it is weak, or when a key that claims to serve the algorithm is unfit.
+    The whole set is refused (`KeyRefused`) for what `jwk.public_set_members` refuses, and when a key that claims to
+    serve the algorithm is unfit.
     """
-    if isinstance(document, (bytes, str)):
-        if len(document) > MAX_JWKS_BYTES:
-            raise KeyRefused(field="jwks", rule="too_large")
-        document = json_object(document, field="jwks")
-    members = document.get("keys")
-    if not isinstance(members, list) or len(members) > MAX_JWKS_KEYS:
-        raise KeyRefused(field="keys", rule="jwks_shape")
-    found: list[PublicKey] = []
-    kids: set[str] = set()
-    for member in members:
-        if not isinstance(member, dict):
-            raise KeyRefused(field="keys", rule="jwks_shape")
-        if member.get("kty") == "oct" or _PRIVATE_MEMBERS & member.keys():
-            raise KeyRefused(field="keys", rule="secret_in_public_set")
-        kid = member.get("kid")
-        if isinstance(kid, str):
-            if kid in kids:
-                raise KeyRefused(field="kid", rule="duplicate")
-            kids.add(kid)
-        if member.get("kty") == "RSA":
-            _rsa_members(member)
-        if _serves(member, alg):
-            found.append(public_from_jwk(member, alg=alg, backend=backend))
+    found = tuple(
+        public_from_jwk(member, alg=alg, backend=backend)
+        for member in public_set_members(document)
+        if _serves(member, alg)
+    )
     if len({key.kid for key in found}) != len(found):
         raise KeyRefused(field="kid", rule="duplicate")
-    return tuple(found)
+    return found
 
 
 def _serves(jwk: Mapping[str, Any], alg: Alg) -> bool:
@@ -286,7 +276,7 @@ def _serves(jwk: Mapping[str, Any], alg: Alg) -> bool:
     kty, crv = jwk.get("kty"), jwk.get("crv")
     match alg:
         case Alg.SGD_SM3_SM2:
-            return kty == "EC" and crv in SM2_CURVE_NAMES
+            return kty == "EC" and names_sm2(crv)
         case Alg.ES256:
             return kty == "EC" and crv == "P-256"
         case Alg.EDDSA:
@@ -309,50 +299,16 @@ def _public_members(jwk: Mapping[str, Any], alg: Alg) -> dict[str, str]:
     if not _serves(jwk, alg):
         raise KeyRefused(field="kty", rule="other_key_type")
     if alg in _RSA_ALGORITHMS:
-        return _rsa_members(jwk)
+        return rsa_members(jwk)
     crv = SM2_CURVE if alg is Alg.SGD_SM3_SM2 else cast("str", jwk["crv"])
     names = ("x",) if alg is Alg.EDDSA else ("x", "y")
     for name in names:
-        _coordinate(jwk, name)
+        coordinate(jwk, name, _COORDINATE_BYTES)
     return {"kty": cast("str", jwk["kty"]), "crv": crv, **{name: cast("str", jwk[name]) for name in names}}
 
 
-def _rsa_members(jwk: Mapping[str, Any]) -> dict[str, str]:
-    numbers: dict[str, str] = {}
-    values: list[int] = []
-    for name in ("n", "e"):
-        text = jwk.get(name)
-        # The size is bounded before decoding: 8192 bits are 1366 characters.
-        if not isinstance(text, str) or not 1 <= len(text) <= MAX_RSA_BITS // 6 + 2:
-            raise KeyRefused(field=name, rule="member_missing")
-        octets = b64u_decode(text, field=name)
-        if octets[0] == 0:
-            # RFC 7518 §2: Base64urlUInt uses the minimum number of octets.
-            raise KeyRefused(field=name, rule="not_minimal")
-        numbers[name] = text
-        values.append(int.from_bytes(octets, "big"))
-    check_rsa(*values)
-    return {"kty": "RSA", **numbers}
-
-
-def _coordinate(jwk: Mapping[str, Any], name: str) -> bytes:
-    text = jwk.get(name)
-    if not isinstance(text, str):
-        raise KeyRefused(field=name, rule="member_missing")
-    octets = b64u_decode(text, field=name)
-    if len(octets) != _COORDINATE_BYTES:
-        # RFC 7518 §6.2.1.2: the full size of a coordinate, leading zeros included.
-        raise KeyRefused(field=name, rule="length")
-    return octets
-
-
-def _kid(jwk: Mapping[str, Any], members: Mapping[str, str]) -> str:
-    kid = jwk.get("kid")
-    if kid is None:
-        return thumbprint(members)
-    if not isinstance(kid, str) or not 1 <= len(kid) <= MAX_KID_LENGTH or not kid.isprintable():
-        raise KeyRefused(field="kid", rule="kid_form")
-    return kid
+def _point(members: Mapping[str, str]) -> bytes:
+    return coordinate(members, "x", _COORDINATE_BYTES) + coordinate(members, "y", _COORDINATE_BYTES)
 
 
 def _alg_of(jwk: Mapping[str, Any]) -> Alg:

@@ -1,20 +1,22 @@
 """The one table of which algorithm may serve which purpose, and which `typ` a token of that purpose carries.
 
-A policy is a required argument wherever something is signed or verified: there is no "any algorithm". The `typ`
-values are what keeps a token of one purpose from being taken for another (RFC 8725 §3.11).
+A policy is a required argument wherever something is signed, verified, encrypted or opened: there is no "any
+algorithm". The `typ` values are what keeps a token of one purpose from being taken for another (RFC 8725 §3.11).
+
+Signatures, MACs and encryption have an enumeration each, so that a policy of one kind cannot name an algorithm of
+another: a public key never comes where a MAC key is meant. Absent from all of them, and therefore refused wherever a
+token names them: `none`, `RSA1_5` and `RSA-OAEP` (SHA-1), `PBES2-*` (a stranger would choose our work), `A*GCMKW`,
+the 192-bit variants, and SGD_SM4_CCM, which no library at hand has.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from crypto.errors import AlgorithmRefused
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Alg(StrEnum):
@@ -25,6 +27,42 @@ class Alg(StrEnum):
     RS256 = "RS256"
     PS256 = "PS256"
     EDDSA = "EdDSA"
+
+
+class MacAlg(StrEnum):
+    """MAC algorithms by their JOSE names: HMAC-SM3 of GM/T 0125-2022, and HMAC-SHA-256 of RFC 7518 §3.2."""
+
+    SGD_SM3_HMAC = "SGD_SM3_HMAC"
+    HS256 = "HS256"
+
+
+class KeyAlg(StrEnum):
+    """How a JWE's content key reaches its reader: GM/T 0125-2022's SM2 encryption, and RFC 7518 §4."""
+
+    SGD_SM2_3 = "SGD_SM2_3"
+    DIR = "dir"
+    RSA_OAEP_256 = "RSA-OAEP-256"
+    ECDH_ES = "ECDH-ES"
+    ECDH_ES_A128KW = "ECDH-ES+A128KW"
+    ECDH_ES_A256KW = "ECDH-ES+A256KW"
+    A128KW = "A128KW"
+    A256KW = "A256KW"
+
+
+class Enc(StrEnum):
+    """How a JWE's content is sealed: SM4-GCM of GM/T 0125-2022, and RFC 7518 §5."""
+
+    SGD_SM4_GCM = "SGD_SM4_GCM"
+    A128GCM = "A128GCM"
+    A256GCM = "A256GCM"
+    A128CBC_HS256 = "A128CBC-HS256"
+    A256CBC_HS512 = "A256CBC-HS512"
+
+
+ALGORITHMS: Mapping[str, Alg] = MappingProxyType({alg.value: alg for alg in Alg})
+MAC_ALGORITHMS: Mapping[str, MacAlg] = MappingProxyType({alg.value: alg for alg in MacAlg})
+KEY_ALGORITHMS: Mapping[str, KeyAlg] = MappingProxyType({alg.value: alg for alg in KeyAlg})
+CONTENT_ALGORITHMS: Mapping[str, Enc] = MappingProxyType({enc.value: enc for enc in Enc})
 
 
 class Purpose(StrEnum):
@@ -75,6 +113,49 @@ class Policy:
     def require(self, alg: Alg) -> None:
         """Raise `AlgorithmRefused` unless this purpose allows the algorithm."""
         if alg not in self.algorithms:
+            raise AlgorithmRefused(field="alg", rule="not_allowed_for_purpose", purpose=self.purpose.value)
+
+
+@dataclass(frozen=True, slots=True)
+class MacPolicy:
+    """What a purpose allows that knows a shared secret; the fields are those of `Policy`.
+
+    No purpose of ours has one in the table below: whoever can verify a MAC can make it, so it proves nothing to a third
+    party. Who needs one (a client secret, OIDC Core §9) names its algorithms here, explicitly.
+    """
+
+    purpose: Purpose
+    algorithms: frozenset[MacAlg]
+    typ: str | None
+    accepted_typ: frozenset[str | None]
+    max_payload_bytes: int
+    kid_required: bool
+
+    def require(self, alg: MacAlg) -> None:
+        """Raise `AlgorithmRefused` unless this purpose allows the algorithm."""
+        if alg not in self.algorithms:
+            raise AlgorithmRefused(field="alg", rule="not_allowed_for_purpose", purpose=self.purpose.value)
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptionPolicy:
+    """What may be encrypted for one purpose, and how.
+
+    `pairs` are the allowed (`alg`, `enc`) together, because a national key algorithm with an interop content algorithm
+    is neither profile. `cty` is written, and `accepted_cty` read, as in `Policy`; it is "JWT" where the content is a
+    signed token (RFC 7519 §5.2). `max_plaintext_bytes` bounds the content; nothing is ever decompressed.
+    """
+
+    purpose: Purpose
+    pairs: frozenset[tuple[KeyAlg, Enc]]
+    cty: str | None
+    accepted_cty: frozenset[str | None]
+    max_plaintext_bytes: int
+    kid_required: bool
+
+    def require(self, alg: KeyAlg, enc: Enc) -> None:
+        """Raise `AlgorithmRefused` unless this purpose allows the two together."""
+        if (alg, enc) not in self.pairs:
             raise AlgorithmRefused(field="alg", rule="not_allowed_for_purpose", purpose=self.purpose.value)
 
 
@@ -137,3 +218,41 @@ _POLICIES: Mapping[Purpose, Policy] = MappingProxyType(
 def policy(purpose: Purpose) -> Policy:
     """Return the policy of a purpose."""
     return _POLICIES[purpose]
+
+
+# SM2 with SM4-GCM, or a public key of RFC 7518 with AES; never a symmetric key, and never one of each profile.
+_TO_A_PUBLIC_KEY: frozenset[tuple[KeyAlg, Enc]] = frozenset(
+    {
+        (KeyAlg.SGD_SM2_3, Enc.SGD_SM4_GCM),
+        *(
+            (alg, enc)
+            for alg in (KeyAlg.RSA_OAEP_256, KeyAlg.ECDH_ES, KeyAlg.ECDH_ES_A128KW, KeyAlg.ECDH_ES_A256KW)
+            for enc in (Enc.A128GCM, Enc.A256GCM, Enc.A128CBC_HS256, Enc.A256CBC_HS512)
+        ),
+    }
+)
+
+
+def _nested(purpose: Purpose, *, kid_required: bool) -> EncryptionPolicy:
+    """Content that is a signed token: a reader who opens it still verifies who wrote it."""
+    return EncryptionPolicy(purpose, _TO_A_PUBLIC_KEY, "JWT", frozenset({"JWT"}), MAX_TOKEN_BYTES, kid_required)
+
+
+_ENCRYPTION_POLICIES: Mapping[Purpose, EncryptionPolicy] = MappingProxyType(
+    {
+        entry.purpose: entry
+        for entry in (
+            _nested(Purpose.ID_TOKEN, kid_required=True),  # OIDC Core §10.2
+            _nested(Purpose.USERINFO, kid_required=True),  # OIDC Core §5.3.2
+            _nested(Purpose.REQUEST_OBJECT, kid_required=False),  # RFC 9101 §6.1: made by clients
+        )
+    }
+)
+
+
+def encryption_policy(purpose: Purpose) -> EncryptionPolicy:
+    """Return how a token of this purpose is encrypted; raise `AlgorithmRefused` where none is."""
+    found = _ENCRYPTION_POLICIES.get(purpose)
+    if found is None:
+        raise AlgorithmRefused(field="purpose", rule="never_encrypted", purpose=purpose.value)
+    return found

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crypto import canonical
 from crypto.canonical import MAX_DEPTH, MAX_SAFE_INTEGER, jcs
 from crypto.encoding import Json, json_strict
 from crypto.errors import EncodingRefused
@@ -53,6 +54,13 @@ def test_the_published_inputs_give_the_published_bytes(name: str) -> None:
 def test_numbers_are_written_as_ecmascript_does(bits: str, text: str) -> None:
     (value,) = struct.unpack(">d", bytes.fromhex(bits))
     assert jcs(value) == text.encode()
+
+
+@given(JSON_VALUES)
+def test_the_standard_encoder_writes_what_it_is_trusted_with_as_the_long_way_does(value: Json) -> None:
+    parts: list[str] = []
+    canonical._write(value, parts, 0)
+    assert jcs(value) == "".join(parts).encode()
 
 
 @given(JSON_VALUES)

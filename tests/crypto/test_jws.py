@@ -9,12 +9,11 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
-from joserfc.errors import JoseError
 from joserfc.jws import JWSRegistry
 
 from crypto.encoding import b64u_decode, b64u_encode
 from crypto.errors import AlgorithmRefused, EncodingRefused, SignatureInvalid, TokenRefused, TrustError
-from crypto.jose import REGISTRIES
+from crypto.jose import SIGNATURES
 from crypto.jws import (
     REFUSED_HEADERS,
     check_times,
@@ -131,13 +130,29 @@ def test_a_public_key_is_never_an_hmac_secret(signing_keys: Keys, alg: Alg) -> N
                 verify_jws(f"{signing_input}.{b64u_encode(mac)}", keys={key.kid: key.public}, policy=ID_TOKEN)
 
 
-@pytest.mark.parametrize("alg", list(Alg))
-def test_the_registry_underneath_knows_one_algorithm_only(alg: Alg) -> None:
-    assert REGISTRIES[alg].get_alg(alg.value).name == alg.value
-    for name in ("none", "HS256", *(other.value for other in Alg if other is not alg)):
-        with pytest.raises(JoseError):
-            REGISTRIES[alg].get_alg(name)
+def test_the_table_underneath_knows_signatures_only() -> None:
+    assert {alg: algorithm.name for alg, algorithm in SIGNATURES.items()} == {alg: alg.value for alg in Alg}
+    assert not {"none", "HS256", "HS384", "HS512", "SGD_SM3_HMAC"} & {
+        algorithm.name for algorithm in SIGNATURES.values()
+    }
     assert Alg.SGD_SM3_SM2.value not in JWSRegistry.algorithms
+
+
+@pytest.mark.parametrize(
+    "value", [object(), {1, 2}, float("nan"), float("inf"), b"bytes", "x" * 3000, {"deep": {"er": object()}}]
+)
+def test_a_header_that_is_no_json_or_too_long_is_never_written(signing_keys: Keys, value: object) -> None:
+    with pytest.raises(TokenRefused) as refused:
+        sign_jws(b"{}", key=signing_keys[Alg.ES256], policy=ID_TOKEN, header={"x": value})
+    assert refused.value.field == "header"
+
+
+def test_one_key_under_two_policies_writes_two_headers(signing_keys: Keys) -> None:
+    key = signing_keys[Alg.ES256]
+    kinds = [policy(purpose) for purpose in (Purpose.ID_TOKEN, Purpose.ACCESS_TOKEN, Purpose.ID_TOKEN)]
+    segments = [sign_jws(b"{}", key=key, policy=rules).partition(".")[0] for rules in kinds]
+    written = [json.loads(b64u_decode(segment))["typ"] for segment in segments]
+    assert written == ["JWT", "at+jwt", "JWT"]
 
 
 @pytest.mark.parametrize("claimed", list(Alg))

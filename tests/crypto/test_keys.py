@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -289,6 +290,7 @@ def test_a_set_with_a_bad_member_is_refused_whole(signing_keys: Keys) -> None:
     good = dict(signing_keys[Alg.ES256].public.jwk)
     for bad in (
         {"kty": "oct", "k": "AAAA", "kid": "s"},
+        {"kty": "oct", "kid": "s"},
         dict(signing_keys[Alg.EDDSA].private_jwk),
         good,
         {**good, "x": "AA", "kid": "other"},
@@ -339,6 +341,45 @@ def test_a_key_without_an_algorithm_has_the_one_its_curve_serves(signing_keys: K
 def test_what_has_no_thumbprint_is_refused(jwk: dict[str, object]) -> None:
     with pytest.raises(KeyRefused):
         thumbprint(jwk)
+
+
+MEMBERS = st.sampled_from(["kty", "crv", "x", "y", "d", "n", "e", "k", "use", "alg", "key_ops", "kid", "p", "other"])
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=50)
+    | st.lists(st.text(max_size=8), max_size=2)
+    | st.dictionaries(st.text(max_size=3), st.integers(), max_size=1)
+    | st.sampled_from(["EC", "RSA", "OKP", "oct", "P-256", "sm2p256v1", "Ed25519", "enc", "sig", "AQAB", "A" * 43])
+)
+
+
+@given(st.dictionaries(MEMBERS, VALUES), st.sampled_from(Alg))
+def test_no_jwk_crashes_the_reader(
+    signing_keys: Keys, libcrypto: Sm2Backend, members: dict[str, object], alg: Alg
+) -> None:
+    readers: tuple[Callable[[Mapping[str, Any]], object], ...] = (
+        partial(public_from_jwk, alg=alg),
+        partial(signing_key_from_jwk, alg=alg, backend=libcrypto),
+        lambda jwk: parse_jwks({"keys": [jwk]}, alg=alg),
+        natural_alg,
+        thumbprint,
+    )
+    for jwk in (members, {**signing_keys[alg].public.jwk, **members}, {**signing_keys[alg].private_jwk, **members}):
+        for read in readers:
+            try:
+                read(jwk)
+            except TrustError:
+                continue
+
+
+@pytest.mark.parametrize("alg", [Alg.SGD_SM3_SM2, Alg.ES256, Alg.EDDSA])
+def test_a_private_scalar_has_its_full_length(signing_keys: Keys, libcrypto: Sm2Backend, alg: Alg) -> None:
+    d = b64u_decode(signing_keys[alg].private_jwk["d"])
+    for other in (d[1:], b"\0" + d, b""):
+        with pytest.raises(TrustError):
+            signing_key_from_jwk({**signing_keys[alg].private_jwk, "d": b64u_encode(other)}, alg=alg, backend=libcrypto)
 
 
 def test_the_backend_for_verification_is_loaded_once() -> None:

@@ -1,14 +1,13 @@
 """`python -m tests.docs.make_vectors`: make the vectors of docs/profiles anew, with the product and fixed private keys.
 
 SM2 signatures are randomised, so every run makes other tokens of the same keys. The vectors stand in the documents
-themselves, in the block after a marker; `test_profiles.py` reads them there.
+themselves, in the block after a marker; `test_profiles.py` and `test_jose_profile.py` read them there. Those of the JOSE profile are
+made in `jose_vectors.py`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -23,42 +22,21 @@ from credentials.status import pack, sign_status_token
 from credentials.trust import TrustAnchors
 from crypto.canonical import jcs
 from crypto.encoding import b64u_encode
-from crypto.jws import sign_jwt
 from crypto.keys import SigningKey, signing_key_from_jwk
-from crypto.sm2 import SM2_DEFAULT_ID, select_backend
-from crypto.sm2_curve import digest_of, z_of
 from crypto.sm3 import sm3
 from crypto.suites import Alg, Purpose, policy
 from ledger.anchor import sign_evidence
 from ledger.checkpoint import Checkpoint, LogIdentity, sign_checkpoint
 from ledger.merkle import HashAlg, leaf_hash
 from ledger.receipt import LogTrust, Receipt
+from tests.docs.jose_vectors import BACKEND, BASE, ISSUED_AT, PROFILES, private_bytes, sm2_key, write_into, write_jose
 from tests.ledger.parts import naive_path, naive_root
 
-PROFILES: Final = Path(__file__).parents[2] / "docs" / "profiles"
-MARKER: Final = "<!-- vector -->\n```json\n"
-BACKEND: Final = select_backend(("libcrypto",))
-BASE: Final = "https://id.example.edu.cn"
 MINISTRY, PROVINCE, SCHOOL = f"{BASE}/accreditors/000000", f"{BASE}/accreditors/430000", f"{BASE}/schools/4143010532"
 STATUS_URI: Final = f"{BASE}/status/l1"
 ORIGIN: Final = "id.example.edu.cn/log"
-ISSUED_AT: Final = 1_782_864_000  # 2026-07-01T00:00:00Z
 JUDGED_AT: Final = ISSUED_AT + 86_400
 TREE_SIZE, INDEX = 5, 3
-
-
-def private_bytes(role: str) -> bytes:
-    """Return the private key of a role: anyone can make it, so it signs nothing but these vectors."""
-    return sm3(f"edutrust profile vector: {role}".encode())
-
-
-def sm2_key(role: str) -> SigningKey:
-    """Return the SM2 key of a role."""
-    private = private_bytes(role)
-    public = BACKEND.public_of(private)
-    members = {"x": public[:32], "y": public[32:], "d": private}
-    jwk = {"kty": "EC", "crv": "sm2p256v1", **{name: b64u_encode(value) for name, value in members.items()}}
-    return signing_key_from_jwk(jwk, alg=Alg.SGD_SM3_SM2, backend=BACKEND)
 
 
 def ed25519_key(role: str) -> SigningKey:
@@ -79,26 +57,6 @@ def noise(label: str) -> Callable[[int], bytes]:
         return sm3(f"{label} {counter}".encode())[:count]
 
     return draw
-
-
-def jose() -> dict[str, Any]:
-    """Return a JWT signed with SGD_SM3_SM2, and every value on the way."""
-    key = sm2_key("jose")
-    claims = {"iss": BASE, "sub": "subject", "aud": "client", "iat": ISSUED_AT, "exp": ISSUED_AT + 300}
-    token = sign_jwt(claims, key=key, policy=policy(Purpose.ID_TOKEN))
-    signing_input, _, signature = token.rpartition(".")
-    public = BACKEND.public_of(private_bytes("jose"))
-    z = z_of(public, SM2_DEFAULT_ID)
-    return {
-        "private_key": private_bytes("jose").hex(),
-        "public_jwk": dict(key.public.jwk),
-        "user_id": SM2_DEFAULT_ID.decode(),
-        "z": z.hex(),
-        "signing_input": signing_input,
-        "e": digest_of(z, signing_input.encode()).hex(),
-        "signature": signature,
-        "token": token,
-    }
 
 
 def credential() -> sd_jwt.SdJwt:
@@ -234,18 +192,11 @@ def parts_of(made: Bundle) -> dict[str, Any]:
     }
 
 
-def write_into(document: Path, vector: dict[str, Any]) -> None:
-    """Replace the block after the marker."""
-    head, marker, rest = document.read_text("utf-8").partition(MARKER)
-    tail = rest[rest.index("```\n") :]
-    document.write_text(f"{head}{marker}{json.dumps(vector, ensure_ascii=False, indent=1)}\n{tail}", "utf-8")
-
-
 def main() -> None:
     """Write the documents' blocks and the files beside them."""
     whole = credential()
     made = bundle(whole)
-    write_into(PROFILES / "jose-sm2.md", jose())
+    write_jose()
     write_into(PROFILES / "sd-jwt-sm3.md", selective(whole))
     write_into(PROFILES / "bundle.md", parts_of(made))
     (PROFILES / "vectors").mkdir(exist_ok=True)
