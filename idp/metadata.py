@@ -27,8 +27,9 @@ CACHE_SECONDS = 300
 class Metadata:
     """Handlers of the well-known documents."""
 
-    def __init__(self, issuer: str, keys: IdpKeys) -> None:
+    def __init__(self, issuer: str, keys: IdpKeys, *, sm2_curve: str) -> None:
         self._keys = keys
+        self._sm2_curve = sm2_curve
         self._configuration = _dump(configuration(issuer))
         self._sets: dict[tuple[Alg, ...], tuple[int, bytes]] = {}
 
@@ -57,7 +58,8 @@ class Metadata:
         revision, rendered = self._sets.get(algorithms, (-1, b""))
         if revision != self._keys.revision:
             revision = self._keys.revision
-            rendered = _dump(jwks_document(key for alg in algorithms for key in self._keys.published(alg)))
+            keys = (key for alg in algorithms for key in self._keys.published(alg))
+            rendered = _dump(jwks_document(keys, sm2_curve=self._sm2_curve))
             self._sets[algorithms] = (revision, rendered)
         return rendered
 

@@ -49,11 +49,15 @@ DEAD_TOKENS_KEPT_S = 24 * 60 * 60
 
 @dataclass(frozen=True, slots=True)
 class ProviderSettings:
-    """`issuer`: absolute address without a trailing slash. `display_name`: how phone apps label the code."""
+    """`issuer`: absolute address without a trailing slash. `display_name`: how phone apps label the code.
+
+    `sm2_curve` is the name written for the curve in published keys, one of `SM2_CURVES_WRITTEN`.
+    """
 
     issuer: str
     display_name: str
     second_factor_for_all: bool
+    sm2_curve: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,7 @@ def _assemble(settings: ProviderSettings, outside: _Outside) -> Provider:
 
     return Provider(
         routes=[
-            *Metadata(settings.issuer, outside.keys).routes(),
+            *Metadata(settings.issuer, outside.keys, sm2_curve=settings.sm2_curve).routes(),
             *_sign_in_routes(settings, outside, shared),
             *_token_routes(outside, shared),
             *_ending_routes(outside, shared),

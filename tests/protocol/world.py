@@ -37,9 +37,10 @@ from adapters.web.assets import Assets
 from adapters.web.catalogue import load
 from adapters.web.render import Frame, Pages, environment
 from crypto.errors import TrustError
+from crypto.jwk import SM2_CURVE
 from crypto.keys import KeyRecord, KeyState, export_private, generate_signing_key
 from crypto.otp import totp
-from crypto.password import hash_password
+from crypto.password import PasswordScheme, hash_password
 from crypto.sealed import BlindIndex, ColumnSealer
 from crypto.sm2 import Sm2Backend, select_backend
 from crypto.suites import Purpose
@@ -401,10 +402,10 @@ async def open_world(
         store = SqlAccessStore(db, region=REGION)
         transient = SqlTransientStore(db, clock=clock, random_bytes=secrets.token_bytes)
         authority = SqlAuthorityStore(db, random_bytes=seeded, region=REGION)
-        passwords = PasswordPool()
+        passwords = PasswordPool(PasswordScheme.ARGON2ID, random_bytes=secrets.token_bytes)
         frame = Frame(None, None, lambda _request: (), "/signout", "/")
         provider = build_provider(
-            ProviderSettings(issuer, "教育数字认证", second_factor_for_all),
+            ProviderSettings(issuer, "教育数字认证", second_factor_for_all, SM2_CURVE),
             store=store,
             transient=transient,
             registry=registry,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from markupsafe import escape
 
+from adapters.passwords import PasswordPool
 from idp.authority.model import Duty, Level, NewOffice, OfficeKind, Unit
 from idp.login.local_path import local_path
 from idp.login.lockout import FAILURES_MAX, delay_after
@@ -94,15 +95,13 @@ def test_every_wrong_guess_gets_the_same_page_byte_for_byte(opened: OpenWorld, r
 def test_an_unknown_name_costs_a_hash_too(opened: OpenWorld, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted, not timed: every kind of refusal verifies exactly one password hash."""
     calls: list[str] = []
-    import adapters.passwords as pool
+    real = PasswordPool._verify
 
-    real = pool._verify
-
-    def counted(stored: str | None, password: str) -> bool:
+    def counted(pool: PasswordPool, stored: str | None, password: str) -> bool:
         calls.append("nobody" if stored is None else "somebody")
-        return real(stored, password)
+        return real(pool, stored, password)
 
-    monkeypatch.setattr(pool, "_verify", counted)
+    monkeypatch.setattr(PasswordPool, "_verify", counted)
 
     async def story() -> None:
         async with opened() as world:
