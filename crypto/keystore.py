@@ -97,6 +97,14 @@ class KeyStore(Protocol):
     async def by_kid(self, owner: str, kid: str) -> KeyRecord:
         """Return a key in whatever state; raise `KeyUnknown`. A kid of another owner is unknown."""
 
+    async def verifying(self, owner: str, kid: str, signed_at: int) -> KeyRecord:
+        """Return the key to verify with what it is said to have signed at that time.
+
+        Raise `KeyUnknown`, and what `require_verifying` raises: the key never signed or is retired, the time lies
+        outside its dates, or at or after the moment it was compromised. `signed_at` of a compromised key counts only
+        where somebody else vouches for it (an anchor): its thief writes any time into what he signs.
+        """
+
     async def published(self, owner: str) -> tuple[KeyRecord, ...]:
         """Return the keys `is_published` names, oldest first."""
 

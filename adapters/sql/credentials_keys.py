@@ -34,6 +34,9 @@ RETIRING_OVERLAP_S: Final = 7 * 86400
 # Opened keys kept in memory; 200 graduates of one step plus the school's own.
 KEPT_OPEN: Final = 1024
 
+# What stands in place of a private half that is gone; the column may not be NULL.
+DESTROYED: Final = b""
+
 HOLDER: Final = "holder"
 APPROVAL: Final = "approval"
 _ALG: Final = {KeyPurpose.DOCUMENT.value: Alg.ES256}  # PAdES readers know no SM2
@@ -103,12 +106,29 @@ class SqlIssuerKeys:
         return key
 
     async def report_compromise(self, kid: str, *, at: int) -> None:
-        """See `IssuerKeys.report_compromise`."""
+        """See `IssuerKeys.report_compromise`; the private half is destroyed."""
         await self._db.execute(
-            "UPDATE signing_key SET state = 'retired', compromised_at ="
+            "UPDATE signing_key SET state = 'retired', sealed = $3, compromised_at ="
             " CASE WHEN compromised_at IS NULL OR compromised_at > $2 THEN $2 ELSE compromised_at END WHERE kid = $1",
-            kid, at,
+            kid, at, DESTROYED,
         )  # fmt: skip
+        self._opened.pop(kid, None)
+
+    async def retire(self, kid: str) -> None:
+        """End a key and destroy its private half; what it signed until now stays verifiable.
+
+        The owner's next use makes a new key. Raises `KeyUnavailable` for a key that is unknown or retired already.
+        """
+        now = self._clock()
+        changed = await self._db.execute(
+            "UPDATE signing_key SET state = 'retired', sealed = $3, not_after ="
+            " CASE WHEN not_after IS NULL OR not_after > $2 THEN $2 ELSE not_after END"
+            " WHERE kid = $1 AND state <> 'retired'",
+            kid, now, DESTROYED,
+        )  # fmt: skip
+        if not changed:
+            raise KeyUnavailable(field="kid", rule="retired")
+        self._opened.pop(kid, None)
 
     async def _active(self, owner: str, purpose: str) -> SigningKey:
         row = await self._find(owner, purpose)

@@ -9,7 +9,7 @@ from typing import Any
 from adapters.sql.database import Database, Row, Transaction
 from crypto.encoding import json_strict
 from crypto.keys import KeyRecord, KeyState
-from crypto.keystore import KeyStateRefused, KeyUnknown, with_compromise, with_state
+from crypto.keystore import KeyStateRefused, KeyUnknown, require_verifying, with_compromise, with_state
 from crypto.suites import Alg, Purpose
 
 _COLUMNS = "kid, purpose, alg, owner, state, not_before, not_after, compromised_at, public_jwk, sealed_private"
@@ -79,6 +79,12 @@ class SqlKeyStore:
         if row is None:
             raise KeyUnknown(field="kid", rule="unknown")
         return _record(row)
+
+    async def verifying(self, owner: str, kid: str, signed_at: int) -> KeyRecord:
+        """See `KeyStore.verifying`."""
+        record = await self.by_kid(owner, kid)
+        require_verifying(record, signed_at)
+        return record
 
     async def published(self, owner: str) -> tuple[KeyRecord, ...]:
         """See `KeyStore.published`."""

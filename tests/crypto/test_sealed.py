@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto.errors import DecryptionFailed, KeyRefused
-from crypto.sealed import IV_BYTES, TAG_BYTES, BlindIndex, ColumnSealer, sm4_gcm_open, sm4_gcm_seal
+from crypto.sealed import (
+    IV_BYTES,
+    TAG_BYTES,
+    BlindIndex,
+    ColumnSealer,
+    RingSealer,
+    StreamSealer,
+    sealed_prefix,
+    sm4_gcm_open,
+    sm4_gcm_seal,
+)
 
 OLD, NEW = bytes(range(16)), bytes(range(16, 32))
 AAD = b"person\0id_number\x001234567890123456"
@@ -125,3 +135,88 @@ def test_a_short_index_key_is_refused() -> None:
 def test_neither_shows_its_key() -> None:
     assert NEW.hex() not in repr(sealer()) + repr(vars(BlindIndex(NEW * 2)).keys())
     assert repr(NEW) not in repr(sealer()) + repr(BlindIndex(NEW * 2))
+
+
+def test_resealing_keeps_the_value_and_changes_the_key() -> None:
+    before = sealer("old").seal(b"x", aad=AAD)
+    after = sealer("new").reseal(before, aad=AAD)
+    assert (ColumnSealer.key_of(after), sealer("new").open(after, aad=AAD)) == ("new", b"x")
+    with pytest.raises(DecryptionFailed):
+        sealer("new").reseal(before, aad=AAD + b"\0")
+
+
+def test_a_prefix_belongs_to_one_key_only() -> None:
+    """No key's values begin as another's do, also where one name begins with the other."""
+    names = ["a", "aa", "b", "column-1", "column-10"]
+    for name in names:
+        sealed = ColumnSealer({name: OLD}, name, os.urandom).seal(b"", aad=b"")
+        assert [other for other in names if sealed.startswith(sealed_prefix(other))] == [name]
+    for wrong in ("", "键", "x" * 65, "a\n"):
+        with pytest.raises(KeyRefused):
+            sealed_prefix(wrong)
+
+
+class Turning:
+    """A ring whose keys change between two uses."""
+
+    def __init__(self) -> None:
+        self.keys = {"old": OLD}
+        self.active = "old"
+
+    def sealing(self) -> tuple[str, bytes]:
+        return self.active, self.keys[self.active]
+
+    def opening(self, name: str) -> bytes | None:
+        return self.keys.get(name)
+
+
+def test_a_sealer_over_a_ring_asks_it_each_time() -> None:
+    ring = Turning()
+    column = RingSealer(ring, os.urandom)
+    before = column.seal(b"x", aad=AAD)
+    ring.keys["new"], ring.active = NEW, "new"
+    assert column.active == "new"
+    assert ColumnSealer.key_of(column.seal(b"x", aad=AAD)) == "new"
+    assert column.open(before, aad=AAD) == b"x"
+    del ring.keys["old"]
+    with pytest.raises(DecryptionFailed):
+        column.open(before, aad=AAD)
+
+
+PREFIX = bytes(7)
+
+
+def stream(aad: bytes = b"header") -> StreamSealer:
+    return StreamSealer(OLD, PREFIX, aad=aad)
+
+
+@given(st.lists(st.binary(max_size=50), min_size=1, max_size=6))
+def test_a_stream_opens_in_its_order(plains: list[bytes]) -> None:
+    sealing, opening = stream(), stream()
+    sealed = [sealing.seal(plain, last=at == len(plains) - 1) for at, plain in enumerate(plains)]
+    assert [opening.open(chunk, last=at == len(plains) - 1) for at, chunk in enumerate(sealed)] == plains
+
+
+def test_chunks_left_out_exchanged_repeated_or_of_another_stream_do_not_open() -> None:
+    sealing = stream()
+    one, two, three = sealing.seal(b"1", last=False), sealing.seal(b"2", last=False), sealing.seal(b"3", last=True)
+    for wrong in ([(two, False)], [(one, False), (one, False)], [(one, False), (three, True)], [(one, True)]):
+        opening = stream()
+        for chunk, last in wrong[:-1]:
+            opening.open(chunk, last=last)
+        chunk, last = wrong[-1]
+        with pytest.raises(DecryptionFailed):
+            opening.open(chunk, last=last)
+    with pytest.raises(DecryptionFailed):
+        stream(b"another").open(one, last=False)
+    with pytest.raises(DecryptionFailed):
+        StreamSealer(OLD, b"\1" * 7, aad=b"header").open(one, last=False)
+
+
+def test_nothing_follows_the_last_chunk_and_a_prefix_has_its_length() -> None:
+    sealing = stream()
+    sealing.seal(b"", last=True)
+    with pytest.raises(KeyRefused):
+        sealing.seal(b"", last=True)
+    with pytest.raises(KeyRefused):
+        StreamSealer(OLD, bytes(6), aad=b"")
