@@ -83,6 +83,7 @@ def build_application(parts: Parts, records: Records, *, write_log: Callable[[st
             issuer=settings.issuer,
             display_name=settings.region_name_zh,
             second_factor_for_all=settings.second_factor_for_all,
+            sm2_curve=settings.sm2_curve,
         ),
         store=parts.access,
         transient=parts.transient,

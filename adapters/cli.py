@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapters.commands.crypto_parser import add_crypto
+from adapters.commands.keys_parser import add_keys
 from adapters.commands.outcome import CommandFailed
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ _COMMANDS = {
     "migrate": "adapters.commands.migrate",
     "ledger": "adapters.commands.ledger",
     "keys": "adapters.commands.keys",
+    "crypto": "adapters.commands.crypto",
 }
 
 
@@ -65,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     doctor = commands.add_parser("doctor", help="name the cryptographic backend and run the known-answer self-tests")
     doctor.add_argument("--json", action="store_true")
+    doctor.add_argument("--backend", action="store_true", help="print only which SM2 backend serves, in one line")
 
     migrate = commands.add_parser("migrate", help="bring the databases to this version's schema")
     _add_settings(migrate)
@@ -78,9 +82,8 @@ def build_parser() -> argparse.ArgumentParser:
         _add_settings(action)
         action.add_argument("--json", action="store_true")
 
-    keys = commands.add_parser("keys", help="the key-encryption key").add_subparsers(dest="action", required=True)
-    create = keys.add_parser("init", help="create the key-encryption key file, readable by its owner alone")
-    _add_settings(create)
+    add_keys(commands.add_parser("keys", help="look after the deployment's keys"), _add_settings)
+    add_crypto(commands)
     return parser
 
 

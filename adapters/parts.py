@@ -6,10 +6,10 @@ nothing of HTTP. The commands that need no pages (seeding, `ledger fsck`) stop h
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import ClassVar, Final
 
 from adapters.chain.configured import configured_evm
 from adapters.chain.file import FileAnchor
@@ -18,6 +18,7 @@ from adapters.ledger_service import AuditService, LedgerService
 from adapters.operator_keys import OperatorKeys
 from adapters.passwords import PasswordPool
 from adapters.settings import Settings
+from adapters.sm2_backend import checked_backend
 from adapters.sql.database import Database
 from adapters.sql.engine import open_database
 from adapters.sql.idp_access import SqlAccessStore
@@ -25,16 +26,16 @@ from adapters.sql.idp_authority import SqlAuthorityStore
 from adapters.sql.idp_keys import SqlKeyStore
 from adapters.sql.idp_registry import SqlRegistryStore
 from adapters.sql.idp_transient import SqlTransientStore
-from adapters.sql.keyring import DataKeys, open_keyring
+from adapters.sql.keyring import ColumnKeyRing, DataKeys, check_key_encryption_keys, open_keyring
 from adapters.sql.ledger_audit import SqlAuditStore
 from adapters.sql.ledger_open import open_audit_database, open_ledger_database
 from adapters.sql.ledger_store import SqlLedgerStore
-from crypto.errors import TrustError
+from adapters.sql.resealing import Resealer
 from crypto.keys import SigningKey
 from crypto.keystore import KeyStore
-from crypto.sealed import BlindIndex, ColumnSealer
-from crypto.selftest import run_selftests
-from crypto.sm2 import Sm2Backend, select_backend
+from crypto.password import PasswordScheme
+from crypto.sealed import BlindIndex, ColumnSealer, RingSealer
+from crypto.sm2 import Sm2Backend
 from crypto.suites import Alg, Purpose
 from idp.keys import StoredIdpKeys, open_idp_keys
 from ledger.anchor import AnchorDriver
@@ -43,15 +44,6 @@ from ledger.receipt import LogTrust
 
 Clock = Callable[[], int]
 RandomBytes = Callable[[int], bytes]
-
-# gmssl is pure Python and not constant in time: it never holds a private key of a running service.
-SM2_BACKENDS: Final = ("libcrypto",)
-
-
-class SelfTestFailed(TrustError):
-    """A known answer did not come out; the service must not serve. `field` names the self-test."""
-
-    code: ClassVar[str] = "selftest.failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +55,9 @@ class Parts:
     random_bytes: RandomBytes
     backend: Sm2Backend
     keyring: dict[str, DataKeys]
+    column_ring: ColumnKeyRing
     column_sealer: ColumnSealer
+    resealer: Resealer
     idp_database: Database
     credentials_database: Database
     registry: SqlRegistryStore
@@ -76,15 +70,6 @@ class Parts:
     ledger: LedgerService
     audit: AuditService
     log_trust: LogTrust
-
-
-def checked_backend() -> Sm2Backend:
-    """Return the SM2 backend after its known-answer tests. Raises `SelfTestFailed`, `NoSm2Backend`."""
-    backend = select_backend(SM2_BACKENDS)
-    for result in run_selftests(backend):
-        if not result.ok:
-            raise SelfTestFailed(field=result.name, rule="known_answer")
-    return backend
 
 
 @asynccontextmanager
@@ -100,19 +85,27 @@ async def open_parts(
     `more_anchors`, given the witness key, adds places of anchoring beside the file and the configured chain. Raises `KekRefused`, `KeyringRefused`, `SelfTestFailed`,
     `StoreUnavailable`, and what the ledger raises when its signed head and its rows disagree.
     """
-    backend = checked_backend()
+    backend = checked_backend(settings.sm2_backend)
     kek = read_kek(settings.kek_file)
-    kek_sealer = ColumnSealer(kek.by_kid, kek.active, random_bytes)
+
+    def kek_sealer() -> ColumnSealer:
+        now_in_file = read_kek(settings.kek_file)
+        return ColumnSealer(now_in_file.by_kid, now_in_file.active, random_bytes)
+
     async with AsyncExitStack() as stack:
         idp_database = await open_database(settings.database_url, "idp")
         stack.push_async_callback(idp_database.close)
         credentials_database = await open_database(settings.database_url, "credentials")
         stack.push_async_callback(credentials_database.close)
-        keyring = await open_keyring(idp_database, kek_sealer, now=clock(), random_bytes=random_bytes)
-        sealer = ColumnSealer(keyring["column"].by_kid, keyring["column"].active, random_bytes)
+        keyring = await open_keyring(idp_database, kek_sealer(), now=clock(), random_bytes=random_bytes)
+        await check_key_encryption_keys(idp_database, kek, now=clock())
+        ring = ColumnKeyRing(idp_database, kek=kek_sealer, clock=clock, monotonic=time.monotonic)
+        await ring.refresh()
+        await stack.enter_async_context(ring.kept_fresh())
+        sealer = RingSealer(ring, random_bytes)
         keystore = SqlKeyStore(idp_database)
         operator = OperatorKeys(keystore, sealer=sealer, backend=backend)
-        passwords = PasswordPool()
+        passwords = PasswordPool(PasswordScheme(settings.password_scheme), random_bytes=random_bytes)
         stack.callback(passwords.close)
         ledger, audit, log_trust = await _open_ledger(stack, settings, operator, clock, more_anchors)
         yield Parts(
@@ -121,7 +114,9 @@ async def open_parts(
             random_bytes=random_bytes,
             backend=backend,
             keyring=keyring,
+            column_ring=ring,
             column_sealer=sealer,
+            resealer=Resealer({"idp": idp_database, "credentials": credentials_database}, sealer),
             idp_database=idp_database,
             credentials_database=credentials_database,
             registry=SqlRegistryStore(

@@ -19,10 +19,11 @@ from starlette.types import ASGIApp
 
 from adapters.app import Application, build_application
 from adapters.http.outbound import OutboundClient
-from adapters.observe.log import take_over_library_logs
+from adapters.observe.log import Log, take_over_library_logs
 from adapters.parts import Parts, open_parts
 from adapters.records import open_records
 from adapters.settings import Settings
+from adapters.sm2_backend import backend_sentence
 from adapters.sql.keyring import KeyringRefused
 from adapters.worker import working
 from crypto.errors import TrustError
@@ -83,6 +84,8 @@ async def service(
     async with open_parts(
         settings, clock=lambda: int(time.time()), random_bytes=secrets.token_bytes, more_anchors=more_anchors
     ) as parts:
+        log = Log(clock=parts.clock, write=write_log)
+        log.event("crypto", {"sm2_backend": parts.backend.name, "sentence": backend_sentence(parts.backend)})
         application = build_application(parts, await open_records(parts), write_log=write_log)
         outbound = OutboundClient(allow=settings.outbound_allowed)
         try:

@@ -17,11 +17,15 @@ from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from crypto.errors import TrustError
+from crypto.jwk import SM2_CURVE, SM2_CURVES_WRITTEN
+from crypto.password import PasswordScheme
 
 ENVIRONMENT_PREFIX: Final = "EDUTRUST_"
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 # The province a demo or a first trial stands for where none is named (GB/T 2260; the demo province is 500000).
 DEFAULT_REGION: Final = "500000"
+SM2_BACKENDS: Final = ("auto", "kernel", "libcrypto")
+CPU_MODES: Final = ("auto", "portable", "avx2", "avx512")
 _ALLOWED_HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}")
 _CHAIN: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 
@@ -55,7 +59,8 @@ class Settings:
     `issuer` is the public address without a final slash; platforms, cookies and log are named by it, so it never changes.
     `database_url` is `sqlite:///<folder>` or `postgresql://…`. `outbound_allowed` lists `host:port` pairs on private
     networks that may be fetched; nothing else there ever is. `trusted_proxies` are networks whose X-Forwarded-* headers
-    are believed. `region` is the six-digit division this deployment serves.
+    are believed. `region` is the six-digit division this deployment serves. `cpu` has worked when the kernel loaded; it
+    stands here because it is one of the names.
     """
 
     issuer: str
@@ -75,6 +80,10 @@ class Settings:
     tls_cert: Path | None
     tls_key: Path | None
     second_factor_for_all: bool
+    password_scheme: str
+    sm2_curve: str
+    sm2_backend: str
+    cpu: str
     filing_number: str | None
     police_filing_number: str | None
     evm_rpc_url: str | None
@@ -155,11 +164,15 @@ def read_settings(file: Path | None, environment: Mapping[str, str], overrides: 
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        values = tomllib.loads(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError):
         problem = Problem("config", "readable", f"the settings file {file} cannot be read.")
     except tomllib.TOMLDecodeError as error:
         problem = Problem("config", "toml", f"the settings file {file} is not TOML: {error}.")
+    else:
+        if "cpu" not in values:
+            return values
+        problem = Problem("cpu", "environment", "is read while the kernel loads: set EDUTRUST_CPU instead.")
     raise SettingsRefused((problem,))
 
 
@@ -191,6 +204,10 @@ def check_settings(given: Mapping[str, Any]) -> Settings:
         tls_cert=read.optional_path("tls_cert"),
         tls_key=read.optional_path("tls_key"),
         second_factor_for_all=read.flag("second_factor_for_all", default=True),
+        password_scheme=read.text("password_scheme", PasswordScheme.ARGON2ID.value),
+        sm2_curve=read.text("sm2_curve", SM2_CURVE),
+        sm2_backend=read.text("sm2_backend", "auto"),
+        cpu=read.text("cpu", "auto"),
         filing_number=read.optional_text("filing_number"),
         police_filing_number=read.optional_text("police_filing_number"),
         evm_rpc_url=read.optional_text("evm_rpc_url"),
@@ -268,6 +285,20 @@ def _check_tls(settings: Settings, read: _Reader) -> None:
             read.refuse(setting, "file", "names no file.")
 
 
+def _check_cryptography(settings: Settings, read: _Reader) -> None:
+    schemes = [scheme.value for scheme in PasswordScheme]
+    if settings.password_scheme not in schemes:
+        read.refuse("password_scheme", "choice", f"must be one of {', '.join(schemes)}.")
+    if settings.sm2_curve not in SM2_CURVES_WRITTEN:
+        read.refuse("sm2_curve", "choice", f"must be one of {', '.join(sorted(SM2_CURVES_WRITTEN))}.")
+    if settings.sm2_backend == "gmssl":
+        read.refuse("sm2_backend", "private_keys", "may not be gmssl: pure Python is not constant in time.")
+    elif settings.sm2_backend not in SM2_BACKENDS:
+        read.refuse("sm2_backend", "choice", f"must be one of {', '.join(SM2_BACKENDS)}.")
+    if settings.cpu not in CPU_MODES:
+        read.refuse("cpu", "choice", f"must be one of {', '.join(CPU_MODES)}.")
+
+
 def _check_chain(settings: Settings, read: _Reader) -> None:
     given = (settings.evm_rpc_url, settings.evm_contract, settings.evm_chain_id, settings.evm_key_file)
     if any(value is not None for value in given) and not all(value is not None for value in given):
@@ -284,5 +315,6 @@ _CHECKS: Final[tuple[Callable[[Settings, _Reader], None], ...]] = (
     _check_region,
     _check_networks,
     _check_tls,
+    _check_cryptography,
     _check_chain,
 )

@@ -73,6 +73,11 @@ def test_the_environment_wins_over_the_file_and_the_command_line_over_both(tmp_p
         ({"tls_cert": "/none.pem"}, "tls_cert", "pair"),
         ({"tls_cert": "/none.pem", "tls_key": "/none.key"}, "tls_key", "file"),
         ({"second_factor_for_all": "perhaps"}, "second_factor_for_all", "flag"),
+        ({"password_scheme": "md5"}, "password_scheme", "choice"),
+        ({"sm2_curve": "P-256"}, "sm2_curve", "choice"),
+        ({"sm2_backend": "gmssl"}, "sm2_backend", "private_keys"),
+        ({"sm2_backend": "botan"}, "sm2_backend", "choice"),
+        ({"cpu": "sse9"}, "cpu", "choice"),
         ({"evm_rpc_url": "http://127.0.0.1:8545"}, "evm_rpc_url", "together"),
         ({"workers": 4}, "workers", "known"),
         ({"isuer": "https://id.example.edu.cn"}, "isuer", "known"),
@@ -100,6 +105,13 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
             read_settings(tmp_path / "a.toml", {}, {})
     with pytest.raises(SettingsRefused, match="cannot be read"):
         read_settings(tmp_path / "none.toml", {}, {})
+
+
+def test_the_processor_mode_is_named_in_the_environment_because_a_file_would_be_read_too_late(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('cpu = "portable"\n')
+    with pytest.raises(SettingsRefused, match="EDUTRUST_CPU"):
+        read_settings(tmp_path / "a.toml", {}, {})
+    assert read_settings(None, {"EDUTRUST_CPU": "portable"}, {}).cpu == "portable"
 
 
 @given(st.dictionaries(st.sampled_from(["issuer", "port", "region", "trusted_proxies", "tls_cert", "log_origin", "host"]),
