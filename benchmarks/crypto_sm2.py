@@ -1,0 +1,163 @@
+"""SM2: signing, verifying, keys, encryption, points, and two threads at once. 500-byte messages, Z and SM3 included."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from benchmarks.crypto_figures import Measured, Part, rate
+from benchmarks.crypto_peers import Es256, OpensslSpeed
+from crypto.sm2 import SM2_DEFAULT_ID, Sm2Backend
+from crypto.sm2_kernel import KernelBackend
+
+MESSAGE: Final = bytes(range(250)) * 2
+BATCH: Final = 1024
+# Two-party signing at the server: one k·G and one k·P, with tables that are scanned.
+TWO_PARTY_TARGET: Final = 15_000
+
+
+def sm2_parts(kernel: Sm2Backend, libcrypto: Sm2Backend, gmssl: Sm2Backend, speed: OpensslSpeed) -> list[Part]:
+    """Return the parts of SM2."""
+    private, public = kernel.generate_pair()
+    signature = kernel.sign(private, MESSAGE, SM2_DEFAULT_ID)
+    es256 = Es256(MESSAGE)
+    signers = {backend.name: backend.private_key(private) for backend in (kernel, libcrypto, gmssl)}
+    verifiers = {backend.name: backend.public_key(public) for backend in (kernel, libcrypto, gmssl)}
+    known = verifiers["kernel"]
+    for _ in range(64):
+        known.verify(MESSAGE, signature, SM2_DEFAULT_ID)  # a key used this often has its table
+    rows = [(MESSAGE + str(number).encode(), b"") for number in range(BATCH)]
+    rows = [(message, signers["kernel"].sign(message, SM2_DEFAULT_ID)) for message, _ in rows]
+
+    def sign(name: str) -> Part:
+        return Part(
+            f"SM2 sign, {name}",
+            lambda: signers[name].sign(MESSAGE, SM2_DEFAULT_ID),
+            "ES256 sign by cryptography",
+            es256.sign,
+        )
+
+    def verify(name: str) -> Part:
+        return Part(
+            f"SM2 verify, {name}",
+            lambda: verifiers[name].verify(MESSAGE, signature, SM2_DEFAULT_ID),
+            "ES256 verify by cryptography",
+            es256.verify,
+        )
+
+    return [
+        Part(
+            "SM2 sign",
+            lambda: signers["kernel"].sign(MESSAGE, SM2_DEFAULT_ID),
+            "openssl speed sm2, sign",
+            speed.sign,
+            peer_is_rate=True,
+            target_ops_per_s=60_000,
+            target_ratio=15,
+        ),
+        Part(
+            "SM2 verify, unknown key",
+            lambda: kernel.verify(public, MESSAGE, signature, SM2_DEFAULT_ID),
+            "openssl speed sm2, verify",
+            speed.verify,
+            peer_is_rate=True,
+            target_ops_per_s=20_000,
+            target_ratio=4.5,
+        ),
+        Part(
+            "SM2 verify, known key",
+            lambda: known.verify(MESSAGE, signature, SM2_DEFAULT_ID),
+            "openssl speed sm2, verify",
+            speed.verify,
+            peer_is_rate=True,
+            target_ops_per_s=60_000,
+            target_ratio=13,
+        ),
+        Part(
+            f"SM2 verify, one issuer, {BATCH} at once",
+            lambda: known.verify_many(rows, SM2_DEFAULT_ID),
+            "openssl speed sm2, verify",
+            speed.verify,
+            per_act=BATCH,
+            peer_is_rate=True,
+        ),
+        Part(
+            "SM2 keygen",
+            kernel.generate_pair,
+            "SM2 keygen, libcrypto",
+            libcrypto.generate_pair,
+            target_ops_per_s=80_000,
+        ),
+        sign("kernel"),
+        sign("libcrypto"),
+        sign("gmssl"),
+        verify("kernel"),
+        verify("libcrypto"),
+        verify("gmssl"),
+        *_other_parts(kernel, libcrypto, private, public),
+    ]
+
+
+def _other_parts(kernel: Sm2Backend, libcrypto: Sm2Backend, private: bytes, public: bytes) -> list[Part]:
+    secret = bytes(range(32))
+    ciphertext = kernel.encrypt(public, secret)
+    ours, theirs = kernel.public_key(public), libcrypto.public_key(public)
+    our_key, their_key = kernel.private_key(private), libcrypto.private_key(private)
+    own = KernelBackend()
+    return [
+        Part(
+            "SM2 two-party server step, k·G + k·P",
+            lambda: own.multiply_two(private, private, public),
+            "libcrypto, k·G and k·P",
+            lambda: (libcrypto.multiply_base(private), libcrypto.multiply(private, public)),
+            target_ops_per_s=TWO_PARTY_TARGET,
+        ),
+        Part(
+            "SM2 encrypt 32 bytes",
+            lambda: ours.encrypt(secret),
+            "SM2 encrypt 32 bytes, libcrypto",
+            lambda: theirs.encrypt(secret),
+        ),
+        Part(
+            "SM2 decrypt 32 bytes",
+            lambda: our_key.decrypt(ciphertext),
+            "SM2 decrypt 32 bytes, libcrypto",
+            lambda: their_key.decrypt(ciphertext),
+        ),
+    ]
+
+
+class _Threads(Part):
+    """Signing in two threads at once, on two cores, beside the same in one."""
+
+    def measure(self, *, rounds: int, round_s: float) -> Measured:
+        """Measure with the affinity this machine gives, and put it back."""
+        if not hasattr(os, "sched_setaffinity"):
+            return self._both(rounds, round_s)
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        try:
+            return self._both(rounds, round_s)
+        finally:
+            os.sched_setaffinity(0, before)
+
+    def _both(self, rounds: int, round_s: float) -> Measured:
+        best = alone = 0.0
+        with ThreadPoolExecutor(2) as pool:
+            for _ in range(rounds):
+                best = max(best, sum(pool.map(lambda _: rate(self.act, 2 * round_s), range(2))))
+                alone = max(alone, rate(self.act, round_s))
+        return Measured(self.name, best, self.reference, alone, None, self.target_ratio)
+
+
+def thread_part(kernel: Sm2Backend) -> Part:
+    """Return the part with two threads."""
+    key = kernel.private_key(kernel.generate())
+    return _Threads(
+        "SM2 sign, two threads",
+        lambda: key.sign(MESSAGE, SM2_DEFAULT_ID),
+        "SM2 sign, one thread",
+        lambda: None,
+        target_ratio=1.8,
+    )
