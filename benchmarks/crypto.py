@@ -15,7 +15,7 @@ from typing import Final
 from benchmarks.crypto_figures import Measured, Part
 from benchmarks.crypto_jwt import jwt_parts
 from benchmarks.crypto_peers import OpensslSpeed, backends_here
-from benchmarks.crypto_sm2 import sm2_parts, thread_part
+from benchmarks.crypto_sm2 import sm2_parts, thread_parts
 from benchmarks.crypto_sm3 import sm3_parts
 from benchmarks.story import cpu
 from crypto.native import load_kernel
@@ -32,7 +32,7 @@ def parts() -> list[Part]:
         *sm2_parts(kernel, libcrypto, gmssl, speed),
         *sm3_parts(),
         *jwt_parts(kernel),
-        thread_part(kernel),
+        *thread_parts(kernel),
     ]
 
 

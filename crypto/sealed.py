@@ -38,7 +38,9 @@ def sm4_gcm_seal(key: bytes, iv: bytes, plain: bytes, *, aad: bytes) -> bytes:
     _check_sm4(key, iv)
     encryptor = Cipher(algorithms.SM4(key), modes.GCM(iv)).encryptor()
     encryptor.authenticate_additional_data(aad)
-    return encryptor.update(plain) + encryptor.finalize() + encryptor.tag
+    ciphertext = encryptor.update(plain)
+    encryptor.finalize()  # GCM holds nothing back
+    return ciphertext + encryptor.tag
 
 
 def sm4_gcm_open(key: bytes, iv: bytes, sealed: bytes, *, aad: bytes) -> bytes:

@@ -87,6 +87,9 @@ class Sm2PrivateKey(Protocol):
     def sign(self, message: bytes, user_id: bytes) -> bytes:
         """Return 64 bytes r‖s. Raises `EncodingRefused` (field "user_id") for an ID longer than 8,191 bytes."""
 
+    def sign_many(self, messages: Sequence[bytes], user_id: bytes) -> tuple[bytes, ...]:
+        """Return 64 bytes r‖s of each message, in order: for those who issue thousands. Raises as `sign` does."""
+
     def decrypt(self, ciphertext: bytes) -> bytes:
         """Open raw C1‖C3‖C2 (GB/T 32918.4 §7.1).
 

@@ -161,6 +161,10 @@ class _PrivateKey:
             if signature is not None:
                 return signature
 
+    def sign_many(self, messages: Sequence[bytes], user_id: bytes) -> tuple[bytes, ...]:
+        """Return 64 bytes r‖s of each message, one by one."""
+        return tuple(self.sign(message, user_id) for message in messages)
+
     def decrypt(self, ciphertext: bytes) -> bytes:
         """Return the plaintext of C1‖C3‖C2 (GB/T 32918.4 §7.1)."""
         validate_ciphertext(ciphertext)

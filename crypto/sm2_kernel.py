@@ -12,7 +12,7 @@ from typing import Final, Never
 from crypto.errors import DecryptionFailed, EncodingRefused, KeyRefused, SignatureInvalid, TrustError
 from crypto.native import Kernel, KernelUnavailable, load_kernel
 from crypto.sm2_ciphertext import validate_ciphertext, validate_plaintext
-from crypto.sm2_curve import PUBLIC_BYTES, validate_private, validate_public, validate_scalar
+from crypto.sm2_curve import PUBLIC_BYTES, SIGNATURE_BYTES, validate_private, validate_public, validate_scalar
 
 __all__ = ["KernelBackend", "KernelUnavailable", "RandomnessUnavailable"]
 
@@ -82,6 +82,16 @@ class _PrivateKey:
             raise EncodingRefused(field="user_id", rule="length") from None
         except OSError:
             raise RandomnessUnavailable from None
+
+    def sign_many(self, messages: Sequence[bytes], user_id: bytes) -> tuple[bytes, ...]:
+        """Return 64 bytes r‖s of each message; other threads run meanwhile."""
+        try:
+            signatures = self._key.sign_many(list(messages), user_id)
+        except ValueError:
+            raise EncodingRefused(field="user_id", rule="length") from None
+        except OSError:
+            raise RandomnessUnavailable from None
+        return tuple(signatures[at : at + SIGNATURE_BYTES] for at in range(0, len(signatures), SIGNATURE_BYTES))
 
     def decrypt(self, ciphertext: bytes) -> bytes:
         """Open C1‖C3‖C2."""

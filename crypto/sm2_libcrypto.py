@@ -95,6 +95,10 @@ class _PrivateKey:
         z = self._z if user_id == SM2_DEFAULT_ID else z_of(self.public, user_id)
         return signature_from_der(self._library.sign(self._pkey, digest_of(z, message)))
 
+    def sign_many(self, messages: Sequence[bytes], user_id: bytes) -> tuple[bytes, ...]:
+        """Return 64 bytes r‖s of each message, one by one."""
+        return tuple(self.sign(message, user_id) for message in messages)
+
     def decrypt(self, ciphertext: bytes) -> bytes:
         """Return the plaintext of C1‖C3‖C2."""
         validate_ciphertext(ciphertext)

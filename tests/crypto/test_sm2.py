@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crypto.errors import SignatureInvalid, TrustError
+from crypto.errors import EncodingRefused, SignatureInvalid, TrustError
 from crypto.sm2 import (
     BACKENDS,
     SM2_DEFAULT_ID,
@@ -253,3 +253,17 @@ def test_what_is_not_bytes_gives_no_answer_and_no_crash(backend: Sm2Backend, val
         # A mistake of the program is a TypeError, unless the length alone already refuses the argument.
         with pytest.raises((TypeError, ValueError, TrustError)):
             use()
+
+
+@pytest.mark.parametrize("user_id", [SM2_DEFAULT_ID, b"ALICE123@YAHOO.COM"])
+def test_many_messages_signed_at_once_verify_one_by_one_and_share_no_nonce(backend: Sm2Backend, user_id: bytes) -> None:
+    private, public = backend.generate_pair()
+    key = backend.private_key(private)
+    messages = [b"", b"m", b"the same", b"the same", b"x" * 5000]
+    signatures = key.sign_many(messages, user_id)
+    assert len({signature[:32] for signature in signatures}) == len(messages)
+    for message, signature in zip(messages, signatures, strict=True):
+        backend.verify(public, message, signature, user_id)
+    assert key.sign_many([], user_id) == ()
+    with pytest.raises(EncodingRefused):
+        key.sign_many([b"m"], b"x" * 8192)
