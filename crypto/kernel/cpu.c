@@ -21,6 +21,7 @@ static struct kernel_cpu chosen;
 /* CPUID leaf 1, ECX */
 #define OSXSAVE (1U << 27)
 /* CPUID leaf 7, EBX */
+#define BIT_BMI1 (1U << 3)
 #define BIT_AVX2 (1U << 5)
 #define BIT_BMI2 (1U << 8)
 #define BIT_AVX512F (1U << 16)
@@ -56,7 +57,7 @@ static struct kernel_cpu detect(void)
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
         return found;
     }
-    found.bmi2_adx = (b & BIT_BMI2) && ((b & BIT_ADX) || UNANNOUNCED_ADX);
+    found.bmi2_adx = (b & BIT_BMI1) && (b & BIT_BMI2) && ((b & BIT_ADX) || UNANNOUNCED_ADX);
     found.avx2 = (b & BIT_AVX2) && (state & STATE_AVX) == STATE_AVX;
     found.avx512 = found.avx2 && (b & BITS_AVX512) == BITS_AVX512 && (state & STATE_AVX512) == STATE_AVX512;
     return found;

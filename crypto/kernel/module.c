@@ -476,8 +476,6 @@ static PyObject *private_sign(PrivateKey *self, PyObject *const *args, Py_ssize_
     return from_bytes(signature, sizeof signature);
 }
 
-/* sign_many(list of messages, user_id) -> 64 bytes a message, one after the other. The caller gives a list of its own,
- * which nobody changes meanwhile: it keeps the bytes alive. */
 static PyObject *private_sign_many(PrivateKey *self, PyObject *const *args, Py_ssize_t count)
 {
     const uint8_t *id;
@@ -488,39 +486,43 @@ static PyObject *private_sign_many(PrivateKey *self, PyObject *const *args, Py_s
         PyErr_SetString(PyExc_TypeError, "messages must be a list");
         return NULL;
     }
-    Py_ssize_t number = PyList_Size(args[0]);
-    if (number == 0)
-        return from_bytes((const uint8_t *)"", 0);
-    row *rows = malloc((size_t)number * sizeof *rows);
-    if (rows == NULL)
-        return PyErr_NoMemory();
+    /* A tuple, so that the messages stay alive whatever others do to the list while the GIL is released. */
+    PyObject *items = PyList_AsTuple(args[0]);
+    if (items == NULL)
+        return NULL;
+    Py_ssize_t number = PyTuple_Size(items);
+    row *rows = malloc(((size_t)number + 1) * sizeof *rows);
     PyObject *result = NULL;
+    if (rows == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    for (Py_ssize_t i = 0; i < number; i++)
+        if (!take_bytes(PyTuple_GetItem(items, i), "messages", &rows[i].message, &rows[i].message_size))
+            goto done;
     uint8_t *out;
-    Py_ssize_t taken = 0;
-    while (taken < number
-           && take_bytes(PyList_GetItem(args[0], taken), "messages", &rows[taken].message, &rows[taken].message_size))
-        taken++;
-    if (taken == number)
-        result = new_bytes((size_t)number * 64, &out);
+    result = new_bytes((size_t)number * 64, &out);
     if (result != NULL) {
-        int done = SM2_OK;
+        int signed_all = SM2_OK;
         Py_BEGIN_ALLOW_THREADS
         sm3_state prefix, state;
         uint8_t e[32];
         sm2_begin_digest(&prefix, &self->key.public_key, id, id_size);
-        for (Py_ssize_t i = 0; i < number && done == SM2_OK; i++) {
+        for (Py_ssize_t i = 0; i < number && signed_all == SM2_OK; i++) {
             state = prefix;
             sm3_update(&state, rows[i].message, rows[i].message_size);
             sm3_final(&state, e);
-            done = sm2_sign(&self->key, e, out + 64 * i);
+            signed_all = sm2_sign(&self->key, e, out + 64 * i);
         }
         Py_END_ALLOW_THREADS
-        if (done != SM2_OK) {
+        if (signed_all != SM2_OK) {
             Py_DECREF(result);
-            result = raise_result(done, "scalar", "private");
+            result = raise_result(signed_all, "scalar", "private");
         }
     }
+done:
     free(rows);
+    Py_DECREF(items);
     return result;
 }
 
