@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -360,6 +360,9 @@ class Untouchable:
     public = bytes(64)
 
     def sign(self, message: bytes, user_id: bytes) -> bytes:
+        raise AssertionError
+
+    def sign_many(self, messages: Sequence[bytes], user_id: bytes) -> tuple[bytes, ...]:
         raise AssertionError
 
     def decrypt(self, ciphertext: bytes) -> bytes:

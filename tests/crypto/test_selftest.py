@@ -107,6 +107,9 @@ class BrokenPrivate:
     def sign(self, message: bytes, user_id: bytes) -> bytes:
         return self._inner.sign(message, user_id)
 
+    def sign_many(self, messages: Sequence[bytes], user_id: bytes) -> tuple[bytes, ...]:
+        return self._inner.sign_many(messages, user_id)
+
     def decrypt(self, ciphertext: bytes) -> bytes:
         return b"encryption standard"
 
