@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import secrets
+import ssl
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -24,7 +26,9 @@ from adapters.kek import KekRefused, create_kek, read_kek
 from adapters.parts import Parts
 from adapters.server import StartFailed, listening_socket, run_service, sole_owner
 from adapters.settings import Settings
+from adapters.static_files import StaticFiles, StaticFilesRefused, bring_in, read_static_files
 from adapters.web.assets import AssetsMissingError
+from idp.model import Acr
 
 DEMO_DATA_DIR: Final = Path("var/demo")
 LEARNING_OFFSET, LIBRARY_OFFSET = 1, 2  # the demo platforms listen on the next two ports
@@ -35,12 +39,14 @@ def main(arguments: argparse.Namespace) -> int:
     """Start, serve until told to stop, and end cleanly."""
     try:
         return _run(arguments)
-    except (StartFailed, AssetsMissingError) as failed:
+    except (StartFailed, StaticFilesRefused, AssetsMissingError) as failed:
         raise CommandFailed(str(failed)) from failed
 
 
 def _run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
+    static = _static_files(arguments)
+    _check_certificate(settings)
     with ExitStack() as stack:
         _prepare_folder(settings)
         stack.enter_context(sole_owner(settings.data_dir))
@@ -57,6 +63,9 @@ def _run(arguments: argparse.Namespace) -> int:
             # The console belongs to the reader; what the service and the platforms log stands in a file.
             log = stack.enter_context((settings.data_dir / "service.log").open("a", encoding="utf-8", buffering=1))
 
+        async def prepare(parts: Parts) -> Mapping[str, Acr]:
+            return await bring_in(parts, static)
+
         async def when_ready(parts: Parts, _application: Application) -> None:
             if not arguments.demo:
                 print(f"READY {settings.issuer}", flush=True)
@@ -68,7 +77,7 @@ def _run(arguments: argparse.Namespace) -> int:
             await wait_for_platforms(ports)
             print(_welcome(settings, ports, province, drawn, graduates), flush=True)
 
-        asyncio.run(run_service(settings, when_ready, listener=listener, write_log=log.write))
+        asyncio.run(run_service(settings, when_ready, listener=listener, write_log=log.write, prepare=prepare))
         print("Stopped.", flush=True)
     return 0
 
@@ -81,6 +90,28 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     port = arguments.port or 8080
     allowed = [f"127.0.0.1:{port + offset}" for offset in (LEARNING_OFFSET, LIBRARY_OFFSET)]
     return settings_of(arguments, outbound_allowed=allowed)
+
+
+def _static_files(arguments: argparse.Namespace) -> StaticFiles:
+    if arguments.demo and (arguments.clients or arguments.users):
+        raise StartFailed("--demo brings its own platforms and people: leave --clients and --users out.")
+    static = read_static_files(arguments.clients, arguments.users)
+    for warning in static.warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
+    return static
+
+
+def _check_certificate(settings: Settings) -> None:
+    """Load the certificate and its key once, so that a wrong file is one sentence and not a failed handshake."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return
+    try:
+        # The empty password keeps an encrypted key from asking at a terminal that nobody may be sitting at.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key, password="")
+    except (OSError, ValueError) as error:
+        raise StartFailed(
+            f"{settings.tls_cert} and {settings.tls_key} are no certificate chain with its unencrypted key, both in PEM."
+        ) from error
 
 
 def _prepare_folder(settings: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -91,10 +92,10 @@ class Flows:
         """Ask the dispatcher."""
         return await self._dispatcher.next_step(transaction, session)
 
-    async def begin(self, transaction: LoginTransaction, browser: str) -> Response:
-        """Keep the transaction and send the browser to its first step."""
+    async def begin(self, transaction: LoginTransaction, browser: str, *, ui_locales: str = "") -> Response:
+        """Keep the transaction and send the browser to its first step, in one of these languages if there is one of ours."""
         handle = await self._transactions.begin(transaction)
-        response = step_redirect(handle)
+        response = step_redirect(handle, ui_locales)
         self.sessions.cookies.set_browser(response, browser)
         return response
 
@@ -162,9 +163,10 @@ class Flows:
         return await self._finishers[taken.purpose].cancelled(request, taken.continuation)
 
 
-def step_redirect(handle: str) -> Response:
+def step_redirect(handle: str, ui_locales: str = "") -> Response:
     """303, never 307: a form with a password must not be sent on (RFC 9700 §4.12)."""
-    return RedirectResponse(f"{STEP_PATH}?t={handle}", status_code=303)
+    wish = f"&{urlencode({'ui_locales': ui_locales})}" if ui_locales else ""
+    return RedirectResponse(f"{STEP_PATH}?t={handle}{wish}", status_code=303)
 
 
 def _bind(transaction: LoginTransaction, session: Session) -> LoginTransaction:
