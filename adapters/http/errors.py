@@ -163,7 +163,9 @@ class ErrorAnswers:
     def _response(self, request: Request, refusal: TrustError, status: int) -> Response:
         reference: str = request.state.correlation_id
         told = InternalFault() if status == 500 else refusal
-        if hasattr(refusal, "error"):
+        wire_code = getattr(refusal, "error", None)
+        # RFC 6749 §4.1.2.1: what may not be redirected is told to the person, who reads a page, and not to a program.
+        if wire_code is not None and not self._for_a_browser(request):
             return self._oauth(refusal, status, reference)
         if not self._for_a_browser(request):
             # Of a fault on our side the rule is for operators; it stands in the log.
@@ -184,7 +186,7 @@ class ErrorAnswers:
             "heading": self._translator(request)(f"error.heading_{heading}"),
             "message": self._translator(request)(told.code, **told.params),
             "what_to_do": None,
-            "code": None if status == 500 else told.code,
+            "code": None if status == 500 else _code_of(told, for_a_developer=wire_code is not None),
             "correlation_id": reference,
         }
         return self._pages(request, "error.html", context, status)
@@ -213,6 +215,13 @@ class ErrorAnswers:
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
+
+def _code_of(told: TrustError, *, for_a_developer: bool) -> str:
+    """Return the code of a refusal; of a platform's own mistake, also the parameter and the rule, to be passed on."""
+    if not for_a_developer or told.rule is None:
+        return told.code
+    return f"{told.code} · {told.field}: {told.rule}" if told.field else f"{told.code} · {told.rule}"
 
 
 def _refusal(error: Exception) -> TrustError:

@@ -2,7 +2,8 @@
 
 A page that contains a form whose answer redirects to another site (the sign-in of a platform) sets
 `request.state.form_action = ("https://platform.example",)`: Chromium applies `form-action` to the whole chain of
-redirects after a form, so the platform's origin must be named on the page with the form.
+redirects after a form, so the platform's origin must be named on the page with the form. A page whose one form goes to
+the platform itself also sets `request.state.own_forms = False`.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?"
 _HSTS = b"max-age=63072000; includeSubDomains"  # two years, what browsers' preload lists ask for
 
 
-def content_security_policy(form_action: Sequence[str] = ()) -> str:
-    """Return the policy of a page; `form_action` lists further origins its forms may lead to."""
+def content_security_policy(form_action: Sequence[str] = (), *, own_forms: bool = True) -> str:
+    """Return the policy of a page; `form_action` lists further origins its forms may lead to.
+
+    Without `own_forms` they lead there only, as on the page that hands an answer over to a platform.
+    """
     for origin in form_action:
         if not _ORIGIN.fullmatch(origin):
             raise ValueError("form_action takes origins only")
+    forms = (*(("'self'",) if own_forms else ()), *form_action)
     return "; ".join(
         (
             "default-src 'none'",
@@ -33,7 +38,7 @@ def content_security_policy(form_action: Sequence[str] = ()) -> str:
             "font-src 'self'",
             "connect-src 'self'",
             "manifest-src 'self'",
-            " ".join(("form-action 'self'", *form_action)),
+            " ".join(("form-action", *(forms or ("'none'",)))),
             "frame-ancestors 'none'",
             "base-uri 'none'",
         )
@@ -63,7 +68,9 @@ class SecurityHeaders:
         shared = state(scope)  # made here, so that what a handler leaves in it is seen when the answer starts
 
         def complete(headers: HeaderList) -> None:
-            policy = content_security_policy(shared.get("form_action", ())).encode()
+            policy = content_security_policy(
+                shared.get("form_action", ()), own_forms=shared.get("own_forms", True)
+            ).encode()
             headers[:] = [(key, value) for key, value in headers if key.lower() != b"content-security-policy"]
             headers.append((b"content-security-policy", policy))
             set_default(headers, self._fixed)
