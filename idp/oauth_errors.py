@@ -109,6 +109,13 @@ class InteractionRequired(OAuthError):
     error = "interaction_required"
 
 
+class UnmetAuthenticationRequirements(OAuthError):
+    """An essential `acr` that the sign-in does not reach (OpenID Connect Unmet Authentication Requirements 1.0)."""
+
+    code = "idp.oauth.unmet_authentication_requirements"
+    error = "unmet_authentication_requirements"
+
+
 class RequestNotSupported(OAuthError):
     """The `request` parameter is not supported (OpenID Connect Core §6.1)."""
 
@@ -121,6 +128,14 @@ class RequestUriNotSupported(OAuthError):
 
     code = "idp.oauth.request_uri_not_supported"
     error = "request_uri_not_supported"
+
+
+class InvalidRequestUri(OAuthError):
+    """A pushed request that is unknown, used, expired or another client's (RFC 9126 §4): nowhere to redirect to."""
+
+    code = "idp.oauth.invalid_request_uri"
+    error = "invalid_request_uri"
+    redirectable = False
 
 
 class RegistrationNotSupported(OAuthError):

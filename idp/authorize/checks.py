@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from idp.authorize.claims_request import parse_claims
 from idp.authorize.request import AuthorizationRequest
+from idp.authorize.response import FORM_POST, RESPONSE_MODES
 from idp.clients.model import Client, ClientState
+from idp.clients.redirect_uris import web_origin
 from idp.oauth_errors import (
     InvalidRequest,
     InvalidScope,
@@ -19,6 +22,7 @@ from idp.oauth_errors import (
     RequestNotSupported,
     RequestShown,
     RequestUriNotSupported,
+    UnmetAuthenticationRequirements,
     UnsupportedResponseType,
 )
 from idp.scopes import KNOWN_SCOPES, OFFLINE_ACCESS, OPENID
@@ -73,8 +77,10 @@ def _response(request: AuthorizationRequest, _client: Client) -> None:
         raise InvalidRequest(field="response_type", rule="missing")
     if request.response_type != "code":
         raise UnsupportedResponseType(field="response_type", rule="unsupported")
-    if request.response_mode not in {"", "query"}:
+    if request.response_mode not in {"", *RESPONSE_MODES}:
         raise InvalidRequest(field="response_mode", rule="unsupported")
+    if request.response_mode == FORM_POST and not web_origin(request.redirect_uri):
+        raise InvalidRequest(field="response_mode", rule="no_form")  # a private-use scheme takes no POST
 
 
 def _limits(request: AuthorizationRequest, _client: Client) -> None:
@@ -127,6 +133,13 @@ def _max_age(request: AuthorizationRequest, _client: Client) -> None:
         raise InvalidRequest(field="max_age", rule="form")
 
 
+def _claims(request: AuthorizationRequest, _client: Client) -> None:
+    claims = parse_claims(request.claims)
+    if claims.acr_bound and not claims.acr:
+        # OpenID Connect Core §5.5.1.1: an essential class that cannot be met is a failed authentication.
+        raise UnmetAuthenticationRequirements(field="claims", rule="acr")
+
+
 CHECKS: tuple[Callable[[AuthorizationRequest, Client], None], ...] = (
     _no_duplicates,
     _supported_features,
@@ -136,6 +149,7 @@ CHECKS: tuple[Callable[[AuthorizationRequest, Client], None], ...] = (
     _pkce,
     _prompt,
     _max_age,
+    _claims,
 )
 
 

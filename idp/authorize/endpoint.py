@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from idp.audit import Acts
 from idp.authorize.checks import check_request, prove_redirect
+from idp.authorize.claims_request import ClaimsRequest, parse_claims
 from idp.authorize.code import CODE_LIFETIME_S, AuthorizationGrant
+from idp.authorize.pushed import REQUEST_URI_PREFIX, PushedRequests
 from idp.authorize.request import AuthorizationRequest, load_authorization_request, parse_authorization_request
 from idp.authorize.response import AuthorizationResponses
 from idp.clients.model import Client
@@ -31,8 +36,10 @@ from idp.oauth_errors import (
     AccessDenied,
     ConsentRequired,
     InteractionRequired,
+    InvalidRequest,
     LoginRequired,
     OAuthError,
+    UnmetAuthenticationRequirements,
 )
 from idp.parameters import ParametersRefused, parse_reporting_duplicate, query_of, read_form
 from idp.scopes import OPENID, in_order
@@ -53,6 +60,7 @@ class AuthorizeEndpoint:
         flows: Flows,
         id_tokens: IdTokens,
         subjects: SubjectIdentifiers,
+        pushed: PushedRequests,
         responses: AuthorizationResponses,
         acts: Acts,
         clock: Clock,
@@ -63,6 +71,7 @@ class AuthorizeEndpoint:
         self._flows = flows
         self._id_tokens = id_tokens
         self._subjects = subjects
+        self._pushed = pushed
         self._responses = responses
         self._acts = acts
         self._clock = clock
@@ -72,15 +81,20 @@ class AuthorizeEndpoint:
         return [Route("/authorize", self.authorize, methods=["GET", "POST"])]
 
     async def authorize(self, request: Request) -> Response:
-        """Answer an authorization request. Raises `RequestShown`, `ParametersRefused`: shown, never redirected."""
-        if request.method == "POST":
-            if request.scope["query_string"]:
-                raise ParametersRefused(rule="query_and_form")
-            asked = parse_authorization_request(await read_form(request), None)
+        """Answer an authorization request. Raises what is shown and never redirected:
+
+        `RequestShown`, `InvalidRequestUri`, `ParametersRefused`.
+        """
+        parameters, duplicate = await _parameters(request)
+        pushed = parameters.get("request_uri", "").startswith(REQUEST_URI_PREFIX)
+        if pushed:
+            asked = await self._pushed.take(parameters, duplicate)
         else:
-            asked = parse_authorization_request(*parse_reporting_duplicate(query_of(request)))
+            asked = parse_authorization_request(parameters, duplicate)
         client = prove_redirect(asked, await self._clients.client(asked.client_id))
         try:
+            if client.require_pushed_authorization_requests and not pushed:
+                raise InvalidRequest(field="request_uri", rule="pushed_required")  # RFC 9126 §6
             check_request(asked, client)
             return await self._answer(request, asked, client)
         except OAuthError as error:
@@ -94,31 +108,37 @@ class AuthorizeEndpoint:
                 connection=request,
                 **({"rule": error.rule} if error.rule else {}),
             )
-            return self._responses.error(asked, error)
+            return self._responses.error(request, asked, error)
 
     async def _answer(self, request: Request, asked: AuthorizationRequest, client: Client) -> Response:
         session = await self._flows.sessions.current(request)
-        other_person = session is not None and not self._hint_matches(asked, client, session)
+        claims = parse_claims(asked.claims)
+        other_person = session is not None and not self._person_meant(asked, client, session)
         if other_person:
             session = None
         browser = self._flows.browser_secret(request)
-        transaction = self._transaction(asked, client, browser, other_person=other_person)
+        transaction = self._transaction(asked, client, claims, browser, other_person=other_person)
         try:
             step = await self._flows.decide(transaction, session)
+            if isinstance(step, AskConsent) and "none" in asked.prompt and claims.scopes:
+                # OpenID Connect Core §5.5.1: a claim that is not returned, essential or not, is no error.
+                plain = replace(claims, scopes=frozenset())
+                transaction = self._transaction(asked, client, plain, browser, other_person=other_person)
+                step = await self._flows.decide(transaction, session)
         except (AccountRefused, ClientRefused) as refusal:
             raise AccessDenied(rule=refusal.rule) from None
         if isinstance(step, Finish):
             return await self(request, transaction.continuation, step.session, step.granted)
         if "none" in asked.prompt:
             raise _refusal_of(step)
-        return await self._flows.begin(transaction, browser)
+        return await self._flows.begin(transaction, browser, ui_locales=asked.ui_locales)
 
     def _transaction(
-        self, asked: AuthorizationRequest, client: Client, browser: str, *, other_person: bool
+        self, asked: AuthorizationRequest, client: Client, claims: ClaimsRequest, browser: str, *, other_person: bool
     ) -> LoginTransaction:
         now = self._clock()
         not_before = 0 if asked.max_age is None else max(0, now - int(asked.max_age))
-        wants_two = client.acr_minimum is Acr.TWO or Acr.TWO.value in asked.acr_values
+        wants_two = Acr.TWO in {client.acr_minimum, *claims.acr[:1]} or Acr.TWO.value in asked.acr_values
         requirement = Requirement(
             acr=Acr.TWO if wants_two else Acr.ONE,
             not_before=not_before,
@@ -127,18 +147,25 @@ class AuthorizeEndpoint:
             consent_again="consent" in asked.prompt,
             login_hint=asked.login_hint,
         )
-        scopes = in_order(set(asked.scope) & client.scopes | {OPENID})
+        scopes = in_order((set(asked.scope) | claims.scopes) & client.scopes | {OPENID})
         release = Release(client.client_id, scopes, web_origin(asked.redirect_uri))
         return self._flows.prepare(Purpose.AUTHORIZATION, asked.dump(), requirement, release, browser)
 
-    def _hint_matches(self, asked: AuthorizationRequest, client: Client, session: Session) -> bool:
+    def _person_meant(self, asked: AuthorizationRequest, client: Client, session: Session) -> bool:
+        """Whether the session is of the person whom the hint and the requested `sub` name, where there are such."""
+        subs = parse_claims(asked.claims).subs
+        if subs is None and asked.id_token_hint is None:
+            return True
+        sub = self._subjects.sub(session.person, client)
+        if subs is not None and sub not in subs:
+            return False
         if asked.id_token_hint is None:
             return True
         try:
             hint = self._id_tokens.read_hint(asked.id_token_hint)
         except HintRefused:
             return False
-        return hint.client_id == client.client_id and hint.sub == self._subjects.sub(session.person, client)
+        return hint.client_id == client.client_id and hint.sub == sub
 
     async def __call__(
         self, request: Request, continuation: str, session: Session, granted: tuple[str, ...]
@@ -146,8 +173,11 @@ class AuthorizeEndpoint:
         """Finish: hand out a code. The client and the hint are looked at again; minutes may have passed."""
         asked = load_authorization_request(continuation)
         client = prove_redirect(asked, await self._clients.client(asked.client_id))
-        if not self._hint_matches(asked, client, session):
-            return self._responses.error(asked, LoginRequired(field="id_token_hint", rule="other_person"))
+        if not self._person_meant(asked, client, session):
+            return self._responses.error(request, asked, LoginRequired(rule="other_person"))
+        claims = parse_claims(asked.claims)
+        if claims.acr_bound and session.authentication.acr not in claims.acr:
+            return self._responses.error(request, asked, UnmetAuthenticationRequirements(field="claims", rule="acr"))
         grant = AuthorizationGrant(
             client_id=client.client_id,
             redirect_uri=asked.redirect_uri,
@@ -169,13 +199,21 @@ class AuthorizeEndpoint:
             session_reference=session.reference,
             scope=" ".join(granted),
         )
-        return self._responses.code(asked, code)
+        return self._responses.code(request, asked, code)
 
-    async def cancelled(self, _request: Request, continuation: str) -> Response:
+    async def cancelled(self, request: Request, continuation: str) -> Response:
         """Answer `access_denied`: the person said no."""
         asked = load_authorization_request(continuation)
         prove_redirect(asked, await self._clients.client(asked.client_id))
-        return self._responses.error(asked, AccessDenied(rule="person"))
+        return self._responses.error(request, asked, AccessDenied(rule="person"))
+
+
+async def _parameters(request: Request) -> tuple[Mapping[str, str], str | None]:
+    if request.method == "POST":
+        if request.scope["query_string"]:
+            raise ParametersRefused(rule="query_and_form")
+        return await read_form(request), None
+    return parse_reporting_duplicate(query_of(request))
 
 
 def _refusal_of(step: Step) -> OAuthError:

@@ -31,6 +31,8 @@ class AuthorizationRequest:
     acr_values: tuple[str, ...]
     login_hint: str
     id_token_hint: str | None
+    claims: str | None
+    ui_locales: str
     duplicate: str | None
     refused_features: tuple[str, ...]
 
@@ -38,6 +40,9 @@ class AuthorizationRequest:
         """Return the request as text for the sign-in transaction."""
         return json.dumps({**asdict(self), "prompt": sorted(self.prompt)}, ensure_ascii=False, separators=(",", ":"))
 
+
+UI_LOCALES_CHARS_MAX = 100
+"""A dozen languages; what comes after them is not read (a preference is never an error, OpenID Connect Core §3.1.2.1)."""
 
 _UNSUPPORTED_FEATURES = ("request", "request_uri", "registration")
 _TUPLES = ("scope", "acr_values", "refused_features")
@@ -60,6 +65,8 @@ def parse_authorization_request(parameters: Mapping[str, str], duplicate: str | 
         acr_values=_words(parameters.get("acr_values")),
         login_hint=parameters.get("login_hint", ""),
         id_token_hint=parameters.get("id_token_hint"),
+        claims=parameters.get("claims"),
+        ui_locales=parameters.get("ui_locales", "")[:UI_LOCALES_CHARS_MAX],
         duplicate=duplicate,
         refused_features=tuple(name for name in _UNSUPPORTED_FEATURES if name in parameters),
     )

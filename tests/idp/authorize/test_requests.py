@@ -118,7 +118,7 @@ def test_nothing_redirects_before_client_and_redirect_uri_are_proven(
         ({"response_type": "code id_token"}, "unsupported_response_type"),
         ({"response_type": "none"}, "unsupported_response_type"),
         ({"response_mode": "fragment"}, "invalid_request"),
-        ({"response_mode": "form_post"}, "invalid_request"),
+        ({"response_mode": "web_message"}, "invalid_request"),
         ({"scope": None}, "invalid_scope"),
         ({"scope": "profile"}, "invalid_scope"),
         ({"request": "x.y.z"}, "request_not_supported"),
