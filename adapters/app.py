@@ -35,13 +35,34 @@ from credentials.pages import (
     wallet_pages,
 )
 from idp.authority.model import Actor, Duty
+from idp.model import Acr
 from idp.provider import Provider, ProviderSettings, build_provider
 
 # Paths that programs call: they are told of errors in JSON, and no cookie counts there.
-PROGRAM_PATHS: Final = ("/token", "/userinfo", "/jwks", "/.well-known/", "/api/", "/status/", "/trust.json")
+PROGRAM_PATHS: Final = (
+    "/token",
+    "/revoke",
+    "/introspect",
+    "/par",
+    "/userinfo",
+    "/jwks",
+    "/.well-known/",
+    "/api/",
+    "/status/",
+    "/trust.json",
+)
 # Authenticated by a code, a token or nothing at all, never by a cookie; or open to cross-site posts by their standard
 # (OIDC Core §3.1.2.1, RP-Initiated Logout §2), which themselves change nothing without a page of ours in between.
-TOKEN_AUTHENTICATED_PATHS: Final = ("/authorize", "/token", "/userinfo", "/end-session", "/api/verify")
+TOKEN_AUTHENTICATED_PATHS: Final = (
+    "/authorize",
+    "/token",
+    "/revoke",
+    "/introspect",
+    "/par",
+    "/userinfo",
+    "/end-session",
+    "/api/verify",
+)
 UPLOAD_PATHS: Final[Mapping[str, int]] = {
     "/verify": UPLOAD_MAX_BYTES,
     "/api/verify": UPLOAD_MAX_BYTES,
@@ -71,8 +92,10 @@ class Application:
         self.press.close()
 
 
-def build_application(parts: Parts, records: Records, *, write_log: Callable[[str], object]) -> Application:
-    """Put the pages and endpoints on top of the parts."""
+def build_application(
+    parts: Parts, records: Records, *, stated_acr: Mapping[str, Acr], write_log: Callable[[str], object]
+) -> Application:
+    """Put the pages and endpoints on top of the parts. `stated_acr`: see `SignInPolicy`."""
     settings = parts.settings
     translators = load()
     assets = Assets()
@@ -84,6 +107,7 @@ def build_application(parts: Parts, records: Records, *, write_log: Callable[[st
             display_name=settings.region_name_zh,
             second_factor_for_all=settings.second_factor_for_all,
             sm2_curve=settings.sm2_curve,
+            stated_acr=stated_acr,
         ),
         store=parts.access,
         transient=parts.transient,

@@ -50,6 +50,8 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--issuer", help="the public address, exactly as platforms know it")
     run.add_argument("--tls-cert", type=Path, help="PEM certificate chain, to serve HTTPS directly")
     run.add_argument("--tls-key", type=Path, help="PEM private key of --tls-cert")
+    run.add_argument("--clients", type=Path, help="JSON file of platforms, registered at every start")
+    run.add_argument("--users", type=Path, help="JSON file of accounts for trials, brought in at every start")
 
     demo = commands.add_parser(
         "demo", help="play the whole story without a browser and leave its artefacts in a folder"
@@ -69,6 +71,8 @@ def build_parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="name the cryptographic backend and run the known-answer self-tests")
     doctor.add_argument("--json", action="store_true")
     doctor.add_argument("--backend", action="store_true", help="print only which SM2 backend serves, in one line")
+    doctor.add_argument("--redis", action="store_true", help="look at the Redis of the settings instead")
+    _add_settings(doctor)
 
     migrate = commands.add_parser("migrate", help="bring the databases to this version's schema")
     _add_settings(migrate)

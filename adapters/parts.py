@@ -17,6 +17,9 @@ from adapters.kek import read_kek
 from adapters.ledger_service import AuditService, LedgerService
 from adapters.operator_keys import OperatorKeys
 from adapters.passwords import PasswordPool
+from adapters.redis.preferred import PreferredTransientStore
+from adapters.redis.server import RedisServer
+from adapters.redis.transient import RedisTransientStore
 from adapters.settings import Settings
 from adapters.sm2_backend import checked_backend
 from adapters.sql.database import Database
@@ -38,6 +41,7 @@ from crypto.sealed import BlindIndex, ColumnSealer, RingSealer
 from crypto.sm2 import Sm2Backend
 from crypto.suites import Alg, Purpose
 from idp.keys import StoredIdpKeys, open_idp_keys
+from idp.transient import TransientStore
 from ledger.anchor import AnchorDriver
 from ledger.checkpoint import LogIdentity
 from ledger.receipt import LogTrust
@@ -63,7 +67,8 @@ class Parts:
     registry: SqlRegistryStore
     authority: SqlAuthorityStore
     access: SqlAccessStore
-    transient: SqlTransientStore
+    transient: TransientStore
+    redis: RedisServer | None
     keystore: KeyStore
     idp_keys: StoredIdpKeys
     passwords: PasswordPool
@@ -107,6 +112,9 @@ async def open_parts(
         operator = OperatorKeys(keystore, sealer=sealer, backend=backend)
         passwords = PasswordPool(PasswordScheme(settings.password_scheme), random_bytes=random_bytes)
         stack.callback(passwords.close)
+        redis = None if settings.redis_url is None else RedisServer(settings.redis_url, monotonic=time.monotonic)
+        if redis is not None:
+            stack.push_async_callback(redis.close)
         ledger, audit, log_trust = await _open_ledger(stack, settings, operator, clock, more_anchors)
         yield Parts(
             settings=settings,
@@ -128,7 +136,8 @@ async def open_parts(
             ),
             authority=SqlAuthorityStore(idp_database, region=settings.region, random_bytes=random_bytes),
             access=SqlAccessStore(idp_database, region=settings.region),
-            transient=SqlTransientStore(idp_database, clock=clock, random_bytes=random_bytes),
+            transient=_transient_store(redis, idp_database, clock, random_bytes),
+            redis=redis,
             keystore=keystore,
             idp_keys=await open_idp_keys(keystore, sealer=sealer, backend=backend, clock=clock),
             passwords=passwords,
@@ -136,6 +145,16 @@ async def open_parts(
             audit=audit,
             log_trust=log_trust,
         )
+
+
+def _transient_store(
+    server: RedisServer | None, database: Database, clock: Clock, random_bytes: RandomBytes
+) -> TransientStore:
+    sql = SqlTransientStore(database, clock=clock, random_bytes=random_bytes)
+    if server is None:
+        return sql
+    redis = RedisTransientStore(server, clock=clock, random_bytes=random_bytes)
+    return PreferredTransientStore(redis, sql, monotonic=time.monotonic)
 
 
 async def _open_ledger(

@@ -9,7 +9,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
@@ -22,16 +22,21 @@ from adapters.http.outbound import OutboundClient
 from adapters.observe.log import Log, take_over_library_logs
 from adapters.parts import Parts, open_parts
 from adapters.records import open_records
+from adapters.redis.condition import condition_of
 from adapters.settings import Settings
 from adapters.sm2_backend import backend_sentence
 from adapters.sql.keyring import KeyringRefused
 from adapters.worker import working
 from crypto.errors import TrustError
 from crypto.keys import SigningKey
+from idp.model import Acr
 from ledger.anchor import AnchorDriver
 
 GRACE_S: Final = 5  # how long answers under way may take to finish once the service is told to stop
 BACKLOG: Final = 2048
+
+Prepare = Callable[[Parts], Awaitable[Mapping[str, Acr]]]
+"""Brings in what an operator stated, before anything is served; returns the assurance stated for single people."""
 
 
 class StartFailed(Exception):
@@ -79,6 +84,7 @@ async def service(
     *,
     write_log: Callable[[str], object],
     more_anchors: Callable[[SigningKey], Sequence[AnchorDriver]] | None = None,
+    prepare: Prepare | None = None,
 ) -> AsyncIterator[tuple[Parts, Application]]:
     """Open the whole service below the socket; raises what `open_parts` raises. `write_log` takes one line."""
     async with open_parts(
@@ -86,7 +92,11 @@ async def service(
     ) as parts:
         log = Log(clock=parts.clock, write=write_log)
         log.event("crypto", {"sm2_backend": parts.backend.name, "sentence": backend_sentence(parts.backend)})
-        application = build_application(parts, await open_records(parts), write_log=write_log)
+        if parts.redis is not None:
+            condition = await condition_of(parts.redis)
+            log.event("redis", {"answers": condition.answers, "keeps": condition.keeps, "sentence": condition.sentence})
+        stated = {} if prepare is None else await prepare(parts)
+        application = build_application(parts, await open_records(parts), stated_acr=stated, write_log=write_log)
         outbound = OutboundClient(allow=settings.outbound_allowed)
         try:
             async with working(parts, application, outbound):
@@ -140,11 +150,12 @@ async def run_service(
     *,
     listener: socket.socket,
     write_log: Callable[[str], object],
+    prepare: Prepare | None = None,
 ) -> None:
     """Run until a signal. `when_ready` is awaited once the service answers. Raises `StartFailed`."""
     try:
         async with (
-            service(settings, write_log=write_log) as (parts, application),
+            service(settings, write_log=write_log, prepare=prepare) as (parts, application),
             serving(application.asgi, listener, settings) as stop,
         ):
             take_over_library_logs(application.log)

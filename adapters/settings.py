@@ -11,10 +11,10 @@ import ipaddress
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from crypto.errors import TrustError
 from crypto.jwk import SM2_CURVE, SM2_CURVES_WRITTEN
@@ -27,6 +27,7 @@ DEFAULT_REGION: Final = "500000"
 SM2_BACKENDS: Final = ("auto", "kernel", "libcrypto")
 CPU_MODES: Final = ("auto", "portable", "avx2", "avx512")
 _ALLOWED_HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}")
+_REDIS_DATABASE: Final = re.compile(r"/?|/[0-9]{1,4}")
 _CHAIN: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
@@ -57,17 +58,18 @@ class Settings:
     """What an operator chooses.
 
     `issuer` is the public address without a final slash; platforms, cookies and log are named by it, so it never changes.
-    `database_url` is `sqlite:///<folder>` or `postgresql://…`. `outbound_allowed` lists `host:port` pairs on private
-    networks that may be fetched; nothing else there ever is. `trusted_proxies` are networks whose X-Forwarded-* headers
-    are believed. `region` is the six-digit division this deployment serves. `cpu` has worked when the kernel loaded; it
-    stands here because it is one of the names.
+    `database_url` is `sqlite:///<folder>` or `postgresql://…`; `redis_url`, if any, holds short-lived state beside it.
+    `outbound_allowed` lists `host:port` pairs on private networks that may be fetched; nothing else there ever is.
+    `trusted_proxies` are networks whose X-Forwarded-* headers are believed. `region` is the six-digit division this
+    deployment serves. `cpu` has worked when the kernel loaded; it stands here because it is one of the names.
     """
 
     issuer: str
     host: str
     port: int
     data_dir: Path
-    database_url: str
+    database_url: str = field(repr=False)  # both may hold a password
+    redis_url: str | None = field(repr=False)
     kek_file: Path
     region: str
     region_name_zh: str
@@ -192,6 +194,7 @@ def check_settings(given: Mapping[str, Any]) -> Settings:
         port=port,
         data_dir=data_dir,
         database_url=read.text("database_url", f"sqlite:///{data_dir}"),
+        redis_url=read.optional_text("redis_url"),
         kek_file=Path(read.text("kek_file", str(data_dir / "kek"))),
         region=read.text("region", DEFAULT_REGION),
         region_name_zh=read.text("region_name_zh", "演示省教育厅"),
@@ -259,6 +262,22 @@ def _check_database(settings: Settings, read: _Reader) -> None:
         read.refuse("database_url", "data_dir", "names another folder than data_dir.")
 
 
+def _check_redis(settings: Settings, read: _Reader) -> None:
+    if settings.redis_url is None:
+        return
+    try:
+        parts = urlsplit(settings.redis_url)
+        good = parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and parts.port != 0
+        named = {name for name, _ in parse_qsl(parts.query, strict_parsing=bool(parts.query))}
+    except ValueError:
+        good, named = False, set()
+    if not good or parts.fragment or not _REDIS_DATABASE.fullmatch(parts.path):
+        read.refuse("redis_url", "url", "must be redis:// or rediss:// with host, port and database, such as /0.")
+    # Anything else a URL may name would loosen what is fixed here: certificates checked, time bounded, no retries.
+    elif named - {"ssl_ca_certs"} or (named and parts.scheme != "rediss"):
+        read.refuse("redis_url", "options", "may name ssl_ca_certs (with rediss://) and nothing else.")
+
+
 def _check_region(settings: Settings, read: _Reader) -> None:
     if not re.fullmatch(r"[0-9]{6}", settings.region):
         read.refuse("region", "digits", "must be the six digits of a division of GB/T 2260.")
@@ -312,6 +331,7 @@ def _check_chain(settings: Settings, read: _Reader) -> None:
 _CHECKS: Final[tuple[Callable[[Settings, _Reader], None], ...]] = (
     _check_issuer,
     _check_database,
+    _check_redis,
     _check_region,
     _check_networks,
     _check_tls,

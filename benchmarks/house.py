@@ -55,7 +55,7 @@ async def open_house(folder: Path) -> AsyncIterator[House]:
     create_kek(settings.kek_file, random_bytes=secrets.token_bytes)
     migrate(settings)
     async with open_parts(settings, clock=lambda: int(time.time()), random_bytes=secrets.token_bytes) as parts:
-        application = build_application(parts, await open_records(parts), write_log=_drop)
+        application = build_application(parts, await open_records(parts), stated_acr={}, write_log=_drop)
         try:
             yield await _furnish(parts, application)
         finally:

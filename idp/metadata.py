@@ -13,8 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from crypto.keys import jwks_document
-from crypto.suites import Alg
+from crypto.suites import Alg, Purpose, policy
 from idp.authorize.checks import PROMPTS
+from idp.authorize.response import RESPONSE_MODES
 from idp.clients.model import GrantType, SubjectType, TokenEndpointAuth
 from idp.keys import INTEROP_ALGORITHMS, NATIONAL_ALGORITHMS, IdpKeys
 from idp.model import Acr
@@ -86,13 +87,16 @@ def configuration(issuer: str) -> dict[str, object]:
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
+        "pushed_authorization_request_endpoint": f"{issuer}/par",
         "token_endpoint": f"{issuer}/token",
         "userinfo_endpoint": f"{issuer}/userinfo",
+        "introspection_endpoint": f"{issuer}/introspect",
+        "revocation_endpoint": f"{issuer}/revoke",
         "end_session_endpoint": f"{issuer}/end-session",
         "jwks_uri": f"{issuer}/jwks",
         "national_jwks_uri": f"{issuer}/jwks/national",
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_modes_supported": list(RESPONSE_MODES),
         "grant_types_supported": [grant.value for grant in GrantType],
         "subject_types_supported": [kind.value for kind in SubjectType],
         "scopes_supported": list(CLAIMS_OF_SCOPE),
@@ -102,14 +106,25 @@ def configuration(issuer: str) -> dict[str, object]:
         "prompt_values_supported": sorted(PROMPTS),
         "ui_locales_supported": ["zh-CN", "en"],
         "id_token_signing_alg_values_supported": algorithms,
-        "token_endpoint_auth_methods_supported": [method.value for method in TokenEndpointAuth],
+        **_authentication("token_endpoint", frozenset(TokenEndpointAuth)),
+        **_authentication("revocation_endpoint", frozenset(TokenEndpointAuth)),
+        **_authentication("introspection_endpoint", frozenset(TokenEndpointAuth) - {TokenEndpointAuth.NONE}),
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
-        "claims_parameter_supported": False,
+        "claims_parameter_supported": True,
         "request_parameter_supported": False,
-        "request_uri_parameter_supported": False,  # OpenID Connect Discovery §3: true when absent, so it is said
+        "require_pushed_authorization_requests": False,  # of every client; one may be registered so (RFC 9126 §5, §6)
+        "request_uri_parameter_supported": False,  # of a client's own; OpenID Connect Discovery §3: true when absent, so it is said
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,
+    }
+
+
+def _authentication(endpoint: str, methods: frozenset[TokenEndpointAuth]) -> dict[str, object]:
+    algorithms = policy(Purpose.CLIENT_ASSERTION).algorithms
+    return {
+        f"{endpoint}_auth_methods_supported": [method.value for method in TokenEndpointAuth if method in methods],
+        f"{endpoint}_auth_signing_alg_values_supported": [alg.value for alg in Alg if alg in algorithms],
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.routing import Route
@@ -11,7 +11,10 @@ from crypto.sealed import ColumnSealer
 from idp.audit import Acts, AuditPort
 from idp.authority.store import AuthorityStore
 from idp.authorize.endpoint import AuthorizeEndpoint
+from idp.authorize.pushed import PushedRequestEndpoint, PushedRequests
 from idp.authorize.response import AuthorizationResponses
+from idp.clients.authentication import ClientAuthentication
+from idp.clients.requests import ClientRequests
 from idp.consent import Consents
 from idp.id_token import IdTokens
 from idp.keys import IdpKeys
@@ -28,7 +31,7 @@ from idp.logout.backchannel import BackchannelLogout
 from idp.logout.endpoint import EndSession
 from idp.logout.token import LogoutTokens
 from idp.metadata import Metadata
-from idp.model import Clock, RandomBytes
+from idp.model import Acr, Clock, RandomBytes
 from idp.pages.render import Render
 from idp.people import RegistryPeople
 from idp.registry.store import RegistryStore
@@ -40,6 +43,8 @@ from idp.store import AccessStore
 from idp.subject import SubjectIdentifiers
 from idp.token.access_token import AccessTokens
 from idp.token.endpoint import TokenEndpoint
+from idp.token.introspection import IntrospectionEndpoint
+from idp.token.revocation import RevocationEndpoint
 from idp.transient import TransientStore
 from idp.userinfo import UserinfoEndpoint
 
@@ -51,13 +56,15 @@ DEAD_TOKENS_KEPT_S = 24 * 60 * 60
 class ProviderSettings:
     """`issuer`: absolute address without a trailing slash. `display_name`: how phone apps label the code.
 
-    `sm2_curve` is the name written for the curve in published keys, one of `SM2_CURVES_WRITTEN`.
+    `sm2_curve` is the name written for the curve in published keys, one of `SM2_CURVES_WRITTEN`. `stated_acr` is what the
+    operator stated for single people (see `SignInPolicy`).
     """
 
     issuer: str
     display_name: str
     second_factor_for_all: bool
     sm2_curve: str
+    stated_acr: Mapping[str, Acr]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,7 @@ class _Shared:
         clock, random_bytes, store = outside.clock, outside.random_bytes, outside.store
         self.acts = Acts(outside.audit, clock=clock)
         self.people = RegistryPeople(outside.registry)
+        self.authentication = ClientAuthentication(settings.issuer, clients=store, replays=store, clock=clock)
         self.subjects = SubjectIdentifiers(outside.subject_key)
         self.id_tokens = IdTokens(settings.issuer, outside.keys, self.subjects, clock=clock)
         self.consents = Consents(store, clock=clock)
@@ -163,12 +171,13 @@ def _assemble(settings: ProviderSettings, outside: _Outside) -> Provider:
     async def housekeeping() -> None:
         await transient.discard_expired()
         await store.discard_dead_tokens(clock() - DEAD_TOKENS_KEPT_S)
+        await store.discard_used(clock())
 
     return Provider(
         routes=[
             *Metadata(settings.issuer, outside.keys, sm2_curve=settings.sm2_curve).routes(),
             *_sign_in_routes(settings, outside, shared),
-            *_token_routes(outside, shared),
+            *_token_routes(settings, outside, shared),
             *_ending_routes(outside, shared),
         ],
         actors=ActorResolver(shared.sessions, shared.people, outside.authority),
@@ -185,7 +194,11 @@ def _sign_in_routes(settings: ProviderSettings, outside: _Outside, shared: _Shar
         clients=store,
         people=shared.people,
         proofs=proofs,
-        policy=SignInPolicy(outside.authority, second_factor_for_all=settings.second_factor_for_all),
+        policy=SignInPolicy(
+            outside.authority,
+            second_factor_for_all=settings.second_factor_for_all,
+            stated=settings.stated_acr,
+        ),
         totp=shared.totp,
         consents=shared.consents,
     )
@@ -200,6 +213,10 @@ def _sign_in_routes(settings: ProviderSettings, outside: _Outside, shared: _Shar
         clock=clock,
         random_bytes=outside.random_bytes,
     )
+    pushed = PushedRequests(outside.transient)
+    push = PushedRequestEndpoint(
+        requests=ClientRequests(shared.authentication, acts=shared.acts), pushed=pushed, acts=shared.acts
+    )
     authorize = AuthorizeEndpoint(
         clients=store,
         session_store=store,
@@ -207,7 +224,8 @@ def _sign_in_routes(settings: ProviderSettings, outside: _Outside, shared: _Shar
         flows=flows,
         id_tokens=shared.id_tokens,
         subjects=shared.subjects,
-        responses=AuthorizationResponses(settings.issuer),
+        pushed=pushed,
+        responses=AuthorizationResponses(settings.issuer, outside.render),
         acts=shared.acts,
         clock=clock,
     )
@@ -222,12 +240,13 @@ def _sign_in_routes(settings: ProviderSettings, outside: _Outside, shared: _Shar
         acts=shared.acts,
         render=outside.render,
     )
-    return [*authorize.routes(), *pages.routes()]
+    return [*authorize.routes(), *push.routes(), *pages.routes()]
 
 
-def _token_routes(outside: _Outside, shared: _Shared) -> list[Route]:
+def _token_routes(settings: ProviderSettings, outside: _Outside, shared: _Shared) -> list[Route]:
+    requests = ClientRequests(shared.authentication, acts=shared.acts)
     token = TokenEndpoint(
-        clients=outside.store,
+        requests=requests,
         tokens=outside.store,
         transient=outside.transient,
         people=shared.people,
@@ -238,7 +257,17 @@ def _token_routes(outside: _Outside, shared: _Shared) -> list[Route]:
         random_bytes=outside.random_bytes,
     )
     userinfo = UserinfoEndpoint(access_tokens=shared.access_tokens, people=shared.people, subjects=shared.subjects)
-    return [*token.routes(), *userinfo.routes()]
+    revocation = RevocationEndpoint(requests=requests, tokens=outside.store, acts=shared.acts, clock=outside.clock)
+    introspection = IntrospectionEndpoint(
+        settings.issuer,
+        requests=requests,
+        access_tokens=shared.access_tokens,
+        tokens=outside.store,
+        people=shared.people,
+        subjects=shared.subjects,
+        clock=outside.clock,
+    )
+    return [*token.routes(), *userinfo.routes(), *revocation.routes(), *introspection.routes()]
 
 
 def _ending_routes(outside: _Outside, shared: _Shared) -> list[Route]:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from idp.clients.model import Client, ClientState
+from idp.clients.store import ReplayStore
 from idp.model import (
     Account,
     AccountState,
@@ -148,6 +149,17 @@ class NewAccessToken:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientToken:
+    """An access token of a client itself, without a person: its hash, owner, scope, audience and end."""
+
+    token_hash: bytes
+    client_id: str
+    scope: tuple[str, ...]
+    audience: str
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewRefreshToken:
     """A refresh token to be written: its hash and its idle end."""
 
@@ -237,7 +249,16 @@ class TokenStore(Protocol):
         """Revoke a family and with it everything issued in it. Idempotent."""
 
     async def access_grant(self, token_hash: bytes) -> AccessGrant | None:
-        """Look up an access token, dead ones too."""
+        """Look up an access token of a person, dead ones too; never one of a client itself."""
+
+    async def write_client_token(self, token: ClientToken) -> bool:
+        """Write an access token of a client itself, of no family and no person; False when the client is not ACTIVE."""
+
+    async def client_token(self, token_hash: bytes) -> ClientToken | None:
+        """Look up an access token of a client itself, expired ones too; never one of a person."""
+
+    async def revoke_access_token(self, token_hash: bytes, client_id: str) -> bool:
+        """Forget one access token, of whichever sort, if it is this client's; whether it was. Its family lives on."""
 
     async def discard_dead_tokens(self, before: int) -> int:
         """Forget tokens and families that ended before `before`; return how many tokens."""
@@ -280,7 +301,7 @@ class ClientStore(Protocol):
         """Write registrations of a static file; an existing client gets the new registration, keeping its state."""
 
     async def set_client_state(self, client_id: str, state: ClientState, now: int) -> None:
-        """Set the state; DISABLED also revokes every token family of the client. Atomic."""
+        """Set the state; DISABLED also revokes every token family and token of the client. Atomic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,5 +331,7 @@ class LogoutOutbox(Protocol):
         """Mark dead: no further tries; an administrator sees it."""
 
 
-class AccessStore(AccountStore, SessionStore, TokenStore, ConsentStore, ClientStore, LogoutOutbox, Protocol):
+class AccessStore(
+    AccountStore, SessionStore, TokenStore, ConsentStore, ClientStore, ReplayStore, LogoutOutbox, Protocol
+):
     """All of it, as one database implements it."""

@@ -1,4 +1,4 @@
-"""Short-lived state: codes, sign-in transactions, logout confirmations.
+"""Short-lived state: codes, sign-in transactions, pushed requests, logout confirmations.
 
 An entry lives in exactly one store; the first letter of its handle says which, the next two say of which kind it is.
 Only a hash of the handle is kept, bound to its kind, so a handle of one kind can never be read as another
@@ -28,14 +28,16 @@ class TransientKind(StrEnum):
     AUTHORIZATION_CODE = "ac"
     LOGIN = "lt"
     LOGOUT = "lo"
+    PUSHED_REQUEST = "pa"
 
 
 class TransientStore(Protocol):
     """The contract of every back end; one conformance suite runs on all.
 
-    Durable once a method returns. `take` is linearisable: of any number of concurrent takers of one handle, across
-    processes, exactly one gets the payload. An entry past its lifetime is as if it had never been. A handle of another
-    kind, of another store, or malformed is answered with None and touches nothing.
+    An entry lasts until its time ends, it is taken or its store is lost; it never comes back. `take` is linearisable: of
+    any number of concurrent takers of one handle, across processes, exactly one gets the payload. An entry past its
+    lifetime is as if it had never been. A handle of another kind, of another store, or malformed is answered with None
+    and touches nothing.
     """
 
     async def put(self, kind: TransientKind, payload: bytes, *, lifetime_s: int) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from adapters.sql.database import Database
 from adapters.sql.idp_accounts import SqlAccounts
 from adapters.sql.idp_clients import SqlClients
+from adapters.sql.idp_replays import SqlReplays
 from adapters.sql.idp_sessions import SqlSessions
 from adapters.sql.idp_tokens import SqlTokens
 
 
-class SqlAccessStore(SqlAccounts, SqlSessions, SqlTokens, SqlClients):
+class SqlAccessStore(SqlAccounts, SqlSessions, SqlTokens, SqlClients, SqlReplays):
     """Accounts, sessions, tokens, consents, clients and the logout outbox. `region`: six digits of the province."""
 
     def __init__(self, db: Database, *, region: str) -> None:

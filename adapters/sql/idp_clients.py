@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from adapters.sql.database import Database
@@ -20,7 +20,13 @@ from idp.clients.model import (
 )
 from idp.model import Acr
 
-_TUPLES = ("redirect_uris", "post_logout_redirect_uris", "scopes_required", "scopes_optional")
+_TUPLES = ("redirect_uris", "post_logout_redirect_uris", "scopes_required", "scopes_optional", "scopes_client")
+# Absent from registrations written before there were clients with keys and clients without people.
+_LATER: dict[str, object] = {
+    "scopes_client": [],
+    "token_endpoint_auth_signing_alg": None,
+    "require_pushed_authorization_requests": False,
+}
 
 
 class SqlClients:
@@ -73,10 +79,11 @@ class SqlClients:
                     client_id,
                     now,
                 )
+                await tx.execute("DELETE FROM client_access_token WHERE client_id = $1", client_id)
 
 
 def _dump(client: Client) -> str:
-    document = asdict(client)
+    document = asdict(replace(client, jwks=()))  # read-only mappings do not copy
     del document["secret_hash"], document["state"]
     document["grant_types"] = sorted(grant.value for grant in client.grant_types)
     document["jwks"] = [dict(key) for key in client.jwks]
@@ -84,7 +91,9 @@ def _dump(client: Client) -> str:
 
 
 def _load(registration: str, state: ClientState, secret_hash: bytes | None) -> Client:
-    raw: Any = json_strict(registration)
+    stored: Any = json_strict(registration)
+    raw = {**_LATER, **stored}
+    signing_alg = raw["token_endpoint_auth_signing_alg"]
     return Client(
         **{
             **raw,
@@ -94,6 +103,7 @@ def _load(registration: str, state: ClientState, secret_hash: bytes | None) -> C
             "subject_type": SubjectType(raw["subject_type"]),
             "id_token_signed_response_alg": Alg(raw["id_token_signed_response_alg"]),
             "token_endpoint_auth_method": TokenEndpointAuth(raw["token_endpoint_auth_method"]),
+            "token_endpoint_auth_signing_alg": None if signing_alg is None else Alg(signing_alg),
             "jwks": tuple(raw["jwks"]),
             "grant_types": frozenset(GrantType(grant) for grant in raw["grant_types"]),
             "access_token_format": AccessTokenFormat(raw["access_token_format"]),

@@ -8,6 +8,7 @@ from idp.model import AccountState
 from idp.registry.model import shard_of
 from idp.store import (
     AccessGrant,
+    ClientToken,
     Family,
     NewAccessToken,
     NewRefreshToken,
@@ -207,9 +208,55 @@ class SqlTokens:
             account_state=AccountState(row["state"]),
         )
 
+    async def write_client_token(self, token: ClientToken) -> bool:
+        """See `TokenStore.write_client_token`."""
+        async with self._db.transaction() as tx:
+            # A write of nothing: it holds the row, so that a client disabled at this very moment is seen here, or
+            # finds here what it removes.
+            active = await tx.execute(
+                "UPDATE client SET state = state WHERE client_id = $1 AND state = 'active'", token.client_id
+            )
+            if active != 1:
+                return False
+            await tx.execute(
+                "INSERT INTO client_access_token (token_hash, client_id, scope, audience, expires_at)"
+                " VALUES ($1, $2, $3, $4, $5)",
+                token.token_hash,
+                token.client_id,
+                " ".join(token.scope),
+                token.audience,
+                token.expires_at,
+            )
+            return True
+
+    async def client_token(self, token_hash: bytes) -> ClientToken | None:
+        """See `TokenStore.client_token`."""
+        row = await self._db.fetch_one(
+            "SELECT client_id, scope, audience, expires_at FROM client_access_token WHERE token_hash = $1", token_hash
+        )
+        if row is None:
+            return None
+        scope = tuple(row["scope"].split())
+        return ClientToken(token_hash, row["client_id"], scope, row["audience"], row["expires_at"])
+
+    async def revoke_access_token(self, token_hash: bytes, client_id: str) -> bool:
+        """See `TokenStore.revoke_access_token`."""
+        async with self._db.transaction() as tx:
+            removed = await tx.execute(
+                "DELETE FROM access_token WHERE token_hash = $1"
+                " AND family_id IN (SELECT family_id FROM token_family WHERE client_id = $2)",
+                token_hash,
+                client_id,
+            )
+            removed += await tx.execute(
+                "DELETE FROM client_access_token WHERE token_hash = $1 AND client_id = $2", token_hash, client_id
+            )
+            return removed == 1
+
     async def discard_dead_tokens(self, before: int) -> int:
         """See `TokenStore.discard_dead_tokens`."""
         access = await self._db.execute("DELETE FROM access_token WHERE expires_at < $1", before)
+        access += await self._db.execute("DELETE FROM client_access_token WHERE expires_at < $1", before)
         async with self._db.transaction() as tx:
             # Used refresh tokens stay as long as their family: a replay must be recognised to the end.
             refresh = await tx.execute(

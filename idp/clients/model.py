@@ -22,6 +22,7 @@ class TokenEndpointAuth(StrEnum):
 
     BASIC = "client_secret_basic"
     POST = "client_secret_post"
+    PRIVATE_KEY_JWT = "private_key_jwt"
     NONE = "none"
 
 
@@ -30,6 +31,7 @@ class GrantType(StrEnum):
 
     AUTHORIZATION_CODE = "authorization_code"
     REFRESH_TOKEN = "refresh_token"  # noqa: S105  # the name of a grant
+    CLIENT_CREDENTIALS = "client_credentials"
 
 
 class AccessTokenFormat(StrEnum):
@@ -59,7 +61,11 @@ class Filing:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A registered platform. URIs are compared as whole strings; scopes keep the order of registration."""
+    """A registered platform. URIs are compared as whole strings; scopes keep the order of registration.
+
+    `jwks` holds checked public keys, each with `kid` and `alg`. `token_endpoint_auth_signing_alg` None: any of theirs.
+    `scopes_client` are what it may have for itself, without a person (RFC 6749 §4.4); no scope of a person is one.
+    """
 
     client_id: str
     name_zh: str
@@ -72,13 +78,16 @@ class Client:
     subject_type: SubjectType
     id_token_signed_response_alg: Alg
     token_endpoint_auth_method: TokenEndpointAuth
+    token_endpoint_auth_signing_alg: Alg | None
     secret_hash: bytes | None
     jwks: tuple[Mapping[str, str], ...]
     grant_types: frozenset[GrantType]
     require_pkce: bool
+    require_pushed_authorization_requests: bool
     access_token_format: AccessTokenFormat
     scopes_required: tuple[str, ...]
     scopes_optional: tuple[str, ...]
+    scopes_client: tuple[str, ...]
     acr_minimum: Acr
     home_uri: str | None
     filing: Filing
@@ -90,7 +99,7 @@ class Client:
 
     @property
     def scopes(self) -> frozenset[str]:
-        """Every scope the client may ask for."""
+        """Every scope the client may ask a person for."""
         return frozenset(self.scopes_required + self.scopes_optional)
 
     def name(self, locale: str) -> str:

@@ -4,8 +4,9 @@ Member names are those of RFC 7591 and OpenID Connect Registration where they ex
 
     {"client_id", "client_name" | "name_zh"+"name_en", "redirect_uris", "post_logout_redirect_uris",
      "backchannel_logout_uri", "sector_identifier", "subject_type", "id_token_signed_response_alg",
-     "token_endpoint_auth_method", "client_secret", "jwks", "grant_types", "require_pkce", "access_token_format",
-     "scope" | "scopes_required"+"scopes_optional", "acr_minimum", "client_uri",
+     "token_endpoint_auth_method", "token_endpoint_auth_signing_alg", "client_secret", "jwks", "grant_types",
+     "require_pkce", "require_pushed_authorization_requests", "access_token_format",
+     "scope" | "scopes_required"+"scopes_optional", "scopes_client", "acr_minimum", "client_uri",
      "filing": {"operator", "icp_number", "protection_record", "protection_level", "app_filing_number"}}
 """
 
@@ -18,7 +19,7 @@ from typing import TypeVar
 
 from crypto.encoding import json_strict
 from crypto.errors import TrustError
-from crypto.keys import public_from_jwk
+from crypto.keys import natural_alg, public_from_jwk
 from crypto.suites import Alg, Purpose, policy
 from idp.clients.model import AccessTokenFormat, Client, ClientState, Filing, GrantType, SubjectType, TokenEndpointAuth
 from idp.clients.redirect_uris import check_redirect_uri, check_web_uri, host_of
@@ -37,6 +38,9 @@ URIS_MAX = 20
 
 # RFC 9700 §4.15: letters first, shorter than any `sub` of ours, so a client can never look like a person.
 _CLIENT_ID = re.compile(r"[a-z][a-z0-9-]{2,39}")
+# RFC 6749 §3.3 allows more; these read well in a log and cannot be taken for a word of another language.
+_CLIENT_SCOPE = re.compile(r"[a-z][a-z0-9._:-]{1,63}")
+_SECRET_METHODS = frozenset({TokenEndpointAuth.BASIC, TokenEndpointAuth.POST})
 _KNOWN = frozenset(
     [
         "client_id",
@@ -50,14 +54,17 @@ _KNOWN = frozenset(
         "subject_type",
         "id_token_signed_response_alg",
         "token_endpoint_auth_method",
+        "token_endpoint_auth_signing_alg",
         "client_secret",
         "jwks",
         "grant_types",
         "require_pkce",
+        "require_pushed_authorization_requests",
         "access_token_format",
         "scope",
         "scopes_required",
         "scopes_optional",
+        "scopes_client",
         "acr_minimum",
         "client_uri",
         "filing",
@@ -97,21 +104,23 @@ def parse_client(item: object) -> Client:
         raise RegistrationRefused(field="client_id", rule="form")
     auth = _choice(item, "token_endpoint_auth_method", TokenEndpointAuth, TokenEndpointAuth.BASIC)
     public = auth is TokenEndpointAuth.NONE
-    if public == ("client_secret" in item):
-        raise RegistrationRefused(field="client_secret", rule="not_for_public" if public else "missing")
+    jwks = _jwks(item)
+    signing_alg = _credential(item, auth, jwks)
+    grant_types = _grant_types(item, public=public)
+    signs_in = GrantType.AUTHORIZATION_CODE in grant_types
     require_pkce = _flag(item, "require_pkce", default=True)
     if public and not require_pkce:
         raise RegistrationRefused(field="require_pkce", rule="required_for_public")  # RFC 9700 §2.1.1
     redirect_uris = tuple(
         check_redirect_uri(uri, public=public, field="redirect_uris") for uri in _texts(item, "redirect_uris")
     )
-    if not redirect_uris:
-        raise RegistrationRefused(field="redirect_uris", rule="missing")
+    if signs_in != bool(redirect_uris):
+        raise RegistrationRefused(field="redirect_uris", rule="missing" if signs_in else "not_for_grant")
     logout_uris = tuple(
         check_redirect_uri(uri, public=public, field="post_logout_redirect_uris")
         for uri in _texts(item, "post_logout_redirect_uris")
     )
-    required, optional = _scopes(item)
+    required, optional = _scopes(item, signs_in=signs_in)
     alg = _choice(item, "id_token_signed_response_alg", Alg, Alg.RS256)  # OIDC Registration §2: RS256 is the default
     if alg not in policy(Purpose.ID_TOKEN).algorithms:
         raise RegistrationRefused(field="id_token_signed_response_alg", rule="not_offered")
@@ -123,17 +132,20 @@ def parse_client(item: object) -> Client:
         redirect_uris=redirect_uris,
         post_logout_redirect_uris=logout_uris,
         backchannel_logout_uri=_web_uri(item, "backchannel_logout_uri"),
-        sector_identifier=_sector(item, redirect_uris),
+        sector_identifier=_sector(item, client_id, redirect_uris),
         subject_type=_choice(item, "subject_type", SubjectType, SubjectType.PAIRWISE),
         id_token_signed_response_alg=alg,
         token_endpoint_auth_method=auth,
-        secret_hash=None if public else hash_client_secret(_text(item, "client_secret")),
-        jwks=_jwks(item),
-        grant_types=_grant_types(item),
+        token_endpoint_auth_signing_alg=signing_alg,
+        secret_hash=hash_client_secret(_text(item, "client_secret")) if auth in _SECRET_METHODS else None,
+        jwks=jwks,
+        grant_types=grant_types,
         require_pkce=require_pkce,
+        require_pushed_authorization_requests=_flag(item, "require_pushed_authorization_requests", default=False),
         access_token_format=_choice(item, "access_token_format", AccessTokenFormat, AccessTokenFormat.OPAQUE),
         scopes_required=required,
         scopes_optional=optional,
+        scopes_client=_client_scopes(item, grant_types),
         acr_minimum=_choice(item, "acr_minimum", Acr, Acr.ONE),
         home_uri=_web_uri(item, "client_uri"),
         filing=_filing(item.get("filing", {})),
@@ -183,7 +195,23 @@ def _web_uri(item: Mapping[str, object], field: str) -> str | None:
     return check_web_uri(_text(item, field), field=field) if field in item else None
 
 
-def _sector(item: Mapping[str, object], redirect_uris: tuple[str, ...]) -> str:
+def _credential(item: Mapping[str, object], auth: TokenEndpointAuth, jwks: tuple[Mapping[str, str], ...]) -> Alg | None:
+    """Check that there is the one credential the method needs and no other; return the algorithm of its assertions."""
+    if (auth in _SECRET_METHODS) != ("client_secret" in item):
+        rule = {TokenEndpointAuth.NONE: "not_for_public", TokenEndpointAuth.PRIVATE_KEY_JWT: "not_for_method"}
+        raise RegistrationRefused(field="client_secret", rule=rule.get(auth, "missing"))
+    field = "token_endpoint_auth_signing_alg"
+    if auth is not TokenEndpointAuth.PRIVATE_KEY_JWT:
+        if field in item:
+            raise RegistrationRefused(field=field, rule="not_for_method")
+        return None
+    wanted = _choice(item, field, Alg, Alg.ES256) if field in item else None
+    if not any(wanted is None or key["alg"] == wanted.value for key in jwks):
+        raise RegistrationRefused(field="jwks", rule="missing")
+    return wanted
+
+
+def _sector(item: Mapping[str, object], client_id: str, redirect_uris: tuple[str, ...]) -> str:
     if "sector_identifier" in item:
         sector = _text(item, "sector_identifier")
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,252}", sector):
@@ -192,10 +220,15 @@ def _sector(item: Mapping[str, object], redirect_uris: tuple[str, ...]) -> str:
     hosts = {host_of(uri) for uri in redirect_uris}
     if len(hosts) > 1:
         raise RegistrationRefused(field="sector_identifier", rule="several_hosts")  # OIDC Core §8.1
-    return hosts.pop()
+    # Without a redirect URI nobody signs in there; a name no host can have (RFC 2606 §2) keeps it apart all the same.
+    return hosts.pop() if hosts else f"{client_id}.invalid"
 
 
-def _scopes(item: Mapping[str, object]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _scopes(item: Mapping[str, object], *, signs_in: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if not signs_in:
+        if not item.keys().isdisjoint({"scope", "scopes_required", "scopes_optional"}):
+            raise RegistrationRefused(field="scope", rule="not_for_grant")
+        return (), ()
     if "scope" in item:
         required, optional = [scope for scope in _text(item, "scope").split(" ") if scope], list[str]()
     else:
@@ -209,14 +242,27 @@ def _scopes(item: Mapping[str, object]) -> tuple[tuple[str, ...], tuple[str, ...
     return tuple(required), tuple(optional)
 
 
-def _grant_types(item: Mapping[str, object]) -> frozenset[GrantType]:
+def _client_scopes(item: Mapping[str, object], grant_types: frozenset[GrantType]) -> tuple[str, ...]:
+    field = "scopes_client"
+    scopes = tuple(_texts(item, field))
+    if scopes and GrantType.CLIENT_CREDENTIALS not in grant_types:
+        raise RegistrationRefused(field=field, rule="not_for_grant")
+    # What a person releases cannot be had without the person.
+    if not all(_CLIENT_SCOPE.fullmatch(scope) and scope not in KNOWN_SCOPES for scope in scopes):
+        raise RegistrationRefused(field=field, rule="form")
+    return scopes
+
+
+def _grant_types(item: Mapping[str, object], *, public: bool) -> frozenset[GrantType]:
     listed = _texts(item, "grant_types") or [GrantType.AUTHORIZATION_CODE.value]
     try:
         grants = frozenset(GrantType(entry) for entry in listed)
     except ValueError:
         raise RegistrationRefused(field="grant_types", rule="unknown_value") from None
-    if GrantType.AUTHORIZATION_CODE not in grants:
+    if GrantType.AUTHORIZATION_CODE not in grants and grants != {GrantType.CLIENT_CREDENTIALS}:
         raise RegistrationRefused(field="grant_types", rule="authorization_code")
+    if public and GrantType.CLIENT_CREDENTIALS in grants:
+        raise RegistrationRefused(field="grant_types", rule="not_for_public")  # RFC 6749 §4.4
     return grants
 
 
@@ -229,7 +275,9 @@ def _jwks(item: Mapping[str, object]) -> tuple[Mapping[str, str], ...]:
     for key in keys:
         if not isinstance(key, dict) or not all(isinstance(member, str) for member in key.values()):
             raise RegistrationRefused(field="jwks", rule="object")
-        parsed.append(public_from_jwk(key, alg=_choice(key, "alg", Alg, Alg.ES256)).jwk)
+        parsed.append(public_from_jwk(key, alg=natural_alg(key)).jwk)
+    if len({key["kid"] for key in parsed}) != len(parsed):
+        raise RegistrationRefused(field="jwks", rule="duplicate")
     return tuple(parsed)
 
 

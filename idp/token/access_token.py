@@ -1,4 +1,8 @@
-"""Access tokens: made for one audience, kept as a hash, looked up at every use so that a withdrawal counts at once."""
+"""Access tokens: made for one audience, kept as a hash, looked up at every use so that a withdrawal counts at once.
+
+A token is a person's, released to a client, or a client's own (RFC 6749 §4.4). The two are kept apart in the store: what
+asks for a person's never finds a client's own.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from idp.clients.model import AccessTokenFormat, Client, ClientState
 from idp.keys import IdpKeys
 from idp.model import REFERENCE_BYTES, SECRET_BYTES, AccountState, Clock, RandomBytes
 from idp.oauth_errors import InvalidToken
-from idp.store import AccessGrant, ClientStore, Family, NewAccessToken, TokenStore
+from idp.store import AccessGrant, ClientStore, ClientToken, Family, NewAccessToken, TokenStore
 from idp.subject import SubjectIdentifiers
 
 ACCESS_TOKEN_LIFETIME_S = 10 * 60
@@ -29,6 +33,14 @@ class IssuedAccessToken:
 
     token: str
     row: NewAccessToken
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedClientToken:
+    """A client's own token, and the row to write."""
+
+    token: str
+    row: ClientToken
 
 
 class AccessTokens:
@@ -57,35 +69,58 @@ class AccessTokens:
     def issue(self, client: Client, family: Family, scope: tuple[str, ...]) -> IssuedAccessToken:
         """Make a token in the client's format; nothing is written yet. Its audience is this issuer (userinfo)."""
         expires_at = min(self._clock() + ACCESS_TOKEN_LIFETIME_S, family.absolute_until)
-        if client.access_token_format is AccessTokenFormat.JWT:
-            token = self._jwt(client, family, scope, expires_at)
-        else:
-            token = f"at_{b64u_encode(self._random_bytes(SECRET_BYTES))}"
-        row = NewAccessToken(access_token_hash(token), scope, self._issuer, expires_at)
-        return IssuedAccessToken(token, row)
+        person: dict[str, object] = {
+            "sub": self._subjects.sub(family.person, client),
+            "auth_time": family.authentication.time,
+            "acr": family.authentication.acr.value,
+        }
+        token = self._token(client, person, scope, expires_at)
+        return IssuedAccessToken(token, NewAccessToken(access_token_hash(token), scope, self._issuer, expires_at))
 
-    def _jwt(self, client: Client, family: Family, scope: tuple[str, ...], expires_at: int) -> str:
+    def issue_to_client(self, client: Client, scope: tuple[str, ...]) -> IssuedClientToken:
+        """Make a token of the client itself; nothing is written yet.
+
+        Its `sub` is the client id (RFC 9068 §2.2), which no person's `sub` can be (RFC 9700 §4.15): it is shorter.
+        """
+        expires_at = self._clock() + ACCESS_TOKEN_LIFETIME_S
+        token = self._token(client, {"sub": client.client_id}, scope, expires_at)
+        row = ClientToken(access_token_hash(token), client.client_id, scope, self._issuer, expires_at)
+        return IssuedClientToken(token, row)
+
+    def _token(self, client: Client, subject: dict[str, object], scope: tuple[str, ...], expires_at: int) -> str:
+        if client.access_token_format is AccessTokenFormat.OPAQUE:
+            return f"at_{b64u_encode(self._random_bytes(SECRET_BYTES))}"
         # RFC 9068 §2.2. Unique by its jti, so that its hash is a key as good as an opaque token's.
         claims: dict[str, object] = {
+            **subject,
             "iss": self._issuer,
             "aud": self._issuer,
-            "sub": self._subjects.sub(family.person, client),
             "client_id": client.client_id,
             "iat": self._clock(),
             "exp": expires_at,
             "jti": b64u_encode(self._random_bytes(REFERENCE_BYTES)),
-            "scope": " ".join(scope),
-            "auth_time": family.authentication.time,
-            "acr": family.authentication.acr.value,
         }
+        if scope:
+            claims["scope"] = " ".join(scope)
         key = self._keys.active(client.id_token_signed_response_alg)
         return sign_jwt(claims, key=key, policy=self._policy)
 
     async def resolve(self, token: str) -> tuple[AccessGrant, Client]:
-        """Return what a token grants at this issuer, now. Raises `InvalidToken`; says nothing of why."""
-        if not _OPAQUE.fullmatch(token):
-            self._verify_jwt(token)
-        grant = await self._tokens.access_grant(access_token_hash(token))
+        """Return what a person's token grants at this issuer, now. Raises `InvalidToken`; says nothing of why."""
+        return await self._of_person(self._checked_hash(token))
+
+    async def resolve_any(self, token: str) -> tuple[AccessGrant | ClientToken, Client]:
+        """Return what a token grants, a person's or a client's own. Raises `InvalidToken`."""
+        token_hash = self._checked_hash(token)
+        own = await self._tokens.client_token(token_hash)
+        if own is None:
+            return await self._of_person(token_hash)
+        if own.audience != self._issuer or self._clock() >= own.expires_at:
+            raise InvalidToken(rule="not_in_force")
+        return own, await self._active(own.client_id)
+
+    async def _of_person(self, token_hash: bytes) -> tuple[AccessGrant, Client]:
+        grant = await self._tokens.access_grant(token_hash)
         if (
             grant is None
             or grant.family_revoked
@@ -94,19 +129,24 @@ class AccessTokens:
             or self._clock() >= grant.expires_at
         ):
             raise InvalidToken(rule="not_in_force")
-        client = await self._clients.client(grant.family.client_id)
+        return grant, await self._active(grant.family.client_id)
+
+    async def _active(self, client_id: str) -> Client:
+        client = await self._clients.client(client_id)
         if client is None or client.state is not ClientState.ACTIVE:
             raise InvalidToken(rule="not_in_force")
-        return grant, client
+        return client
 
-    def _verify_jwt(self, token: str) -> None:
-        # `typ: at+jwt` keeps ID and logout tokens out; what the claims say is read from our own row.
-        try:
-            verify_jwt(token, keys=self._keys.verifiers(), policy=self._policy)
-        except TrustError:
-            raise InvalidToken(rule="form") from None
+    def _checked_hash(self, token: str) -> bytes:
+        if not _OPAQUE.fullmatch(token):
+            # `typ: at+jwt` keeps ID and logout tokens out; what the claims say is read from our own row.
+            try:
+                verify_jwt(token, keys=self._keys.verifiers(), policy=self._policy)
+            except TrustError:
+                raise InvalidToken(rule="form") from None
+        return access_token_hash(token)
 
 
 def access_token_hash(token: str) -> bytes:
     """Return the key an access token is stored under."""
-    return sm3(b"access token\x00" + token.encode())
+    return sm3(b"access token\x00" + token.encode("utf-8", "surrogatepass"))

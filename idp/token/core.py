@@ -1,7 +1,8 @@
 """Authlib's authorization server core, fed with what was fetched before and staging what is written after.
 
 The core is synchronous and does no I/O here: `Prefetched` holds all it may ask for, `Staged` all it makes. It orders the
-checks of RFC 6749 §4.1.3 and §6 (client, grant type, code, redirect URI, then PKCE) and shapes the errors of §5.2.
+checks of RFC 6749 §4.1.3 and §6 (grant type, code, redirect URI, then PKCE) and shapes the errors of §5.2. The client is
+authenticated before it runs (`idp.clients.authentication`).
 """
 
 from __future__ import annotations
@@ -18,22 +19,18 @@ from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oauth2.rfc7636.challenge import compare_s256_code_challenge
 
 from idp.authorize.code import AuthorizationGrant
-from idp.clients.model import Client, ClientState
-from idp.clients.secrets import secret_matches
+from idp.clients.model import Client
 from idp.store import RefreshGrant
-from idp.token.request import TokenRequest
-
-AUTH_METHODS = ["client_secret_basic", "client_secret_post", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class Prefetched:
     """Everything the core may look up: None where there is nothing good for a grant.
 
-    `code` and `refresh` are only set when person, account and session behind them are in force.
+    `client` is authenticated. `code` and `refresh` are only set when person, account and session behind them are in force.
     """
 
-    client: Client | None
+    client: Client
     code: AuthorizationGrant | None
     refresh: RefreshGrant | None
 
@@ -47,12 +44,6 @@ class _ClientView:
 
     def __init__(self, client: Client) -> None:
         self.client = client
-
-    def check_client_secret(self, client_secret: str) -> bool:
-        return secret_matches(self.client.secret_hash, client_secret)
-
-    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        return endpoint == "token" and method == self.client.token_endpoint_auth_method.value
 
     def check_grant_type(self, grant_type: str) -> bool:
         return grant_type in {known.value for known in self.client.grant_types}
@@ -89,11 +80,11 @@ class _RefreshView:
 class CoreRequest(OAuth2Request):  # type: ignore[misc]  # Authlib publishes no types
     """One token request, with what was fetched for it."""
 
-    def __init__(self, asked: TokenRequest, authorization: str | None, prefetched: Prefetched) -> None:
+    def __init__(self, form: Mapping[str, str], prefetched: Prefetched) -> None:
         # The core refuses an http address; whether there is TLS is decided at the edge, not from a string.
-        headers = {} if authorization is None else {"Authorization": authorization}
-        super().__init__("POST", "https://token.invalid/token", headers=headers)
-        self.payload = BasicOAuth2Payload(dict(asked.form))
+        super().__init__("POST", "https://token.invalid/token", headers={})
+        self.payload = BasicOAuth2Payload(dict(form))
+        self.auth_method = prefetched.client.token_endpoint_auth_method.value
         self.prefetched = prefetched
 
     @property
@@ -112,8 +103,6 @@ class _S256Only(CodeChallenge):  # type: ignore[misc]  # Authlib publishes no ty
 
 
 class _CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib publishes no types
-    TOKEN_ENDPOINT_AUTH_METHODS = AUTH_METHODS
-
     def query_authorization_code(self, _code: str, client: _ClientView) -> _CodeView | None:
         grant: AuthorizationGrant | None = self.request.prefetched.code
         # RFC 6749 §4.1.3: issued to this client. A wrong client takes nothing and learns nothing.
@@ -129,7 +118,6 @@ class _CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib publi
 
 
 class _RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]  # Authlib publishes no types
-    TOKEN_ENDPOINT_AUTH_METHODS = AUTH_METHODS
     INCLUDE_NEW_REFRESH_TOKEN = True
 
     def authenticate_refresh_token(self, _refresh_token: str) -> _RefreshView | None:
@@ -153,12 +141,9 @@ class TokenCore(AuthorizationServer):  # type: ignore[misc]  # Authlib publishes
         self.register_grant(_CodeGrant, [_S256Only(required=True)])
         self.register_grant(_RefreshGrant)
 
-    def query_client(self, client_id: str) -> _ClientView | None:
-        """Return the client that was fetched, if it is the one meant and in force."""
-        client = self._prefetched.client
-        if client is None or client.client_id != client_id or client.state is not ClientState.ACTIVE:
-            return None
-        return _ClientView(client)
+    def authenticate_client(self, *_presented: Any, **_named: Any) -> _ClientView:
+        """Return the client that was authenticated before the core was made; no other is ever looked at."""
+        return _ClientView(self._prefetched.client)
 
     def create_oauth2_request(self, request: CoreRequest) -> CoreRequest:
         """Return the request, which arrives made."""

@@ -6,6 +6,7 @@ with the code's hash. A wrong client takes nothing; a crash in between costs a n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +18,15 @@ from crypto.encoding import b64u_encode
 from idp.audit import Acts
 from idp.authorize.code import AuthorizationGrant, code_hash, load_grant
 from idp.claims import released_claims
+from idp.clients.authentication import Endpoint
 from idp.clients.model import Client, GrantType
+from idp.clients.requests import NO_STORE, ClientRequests, oauth_json
 from idp.id_token import IdTokens
 from idp.model import REFERENCE_BYTES, AccountState, Clock, PersonProfile, RandomBytes
-from idp.oauth_errors import InvalidClient, InvalidGrant, InvalidRequest, OAuthError
-from idp.parameters import ParametersRefused, read_form
+from idp.oauth_errors import InvalidGrant, OAuthError
 from idp.people import People
 from idp.scopes import OFFLINE_ACCESS, OPENID
 from idp.store import (
-    ClientStore,
     Family,
     NewAccessToken,
     NewRefreshToken,
@@ -33,6 +34,7 @@ from idp.store import (
     TokenStore,
 )
 from idp.token.access_token import AccessTokens
+from idp.token.client_credentials import ClientCredentials
 from idp.token.core import CoreRequest, Prefetched, TokenCore
 from idp.token.refresh_token import (
     ABSOLUTE_LIMIT_S,
@@ -40,11 +42,7 @@ from idp.token.refresh_token import (
     new_refresh_token,
     refresh_token_hash,
 )
-from idp.token.request import TokenRequest, parse_token_request
 from idp.transient import TransientKind, TransientStore
-
-NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-"""RFC 6749 §5.1."""
 
 
 @dataclass(slots=True)
@@ -63,7 +61,7 @@ class TokenEndpoint:
     def __init__(
         self,
         *,
-        clients: ClientStore,
+        requests: ClientRequests,
         tokens: TokenStore,
         transient: TransientStore,
         people: People,
@@ -73,7 +71,7 @@ class TokenEndpoint:
         clock: Clock,
         random_bytes: RandomBytes,
     ) -> None:
-        self._clients = clients
+        self._requests = requests
         self._tokens = tokens
         self._transient = transient
         self._people = people
@@ -82,6 +80,7 @@ class TokenEndpoint:
         self._acts = acts
         self._clock = clock
         self._random_bytes = random_bytes
+        self._client_credentials = ClientCredentials(access_tokens=access_tokens, tokens=tokens, clock=clock)
 
     def routes(self) -> list[Route]:
         """Return the route."""
@@ -90,48 +89,53 @@ class TokenEndpoint:
     async def token(self, request: Request) -> Response:
         """Answer a token request; refusals are JSON (RFC 6749 §5.2)."""
         try:
-            if request.scope["query_string"]:
-                raise InvalidRequest(rule="query")  # RFC 6749 §2.3.1: never in the URI
-            form = await read_form(request)
-            authorization = _authorization(request)
-            asked = parse_token_request(form, authorization)
-        except ParametersRefused as refused:
-            return oauth_json(InvalidRequest(field=refused.field, rule=refused.rule))
+            form, client = await self._requests.read(request, endpoint=Endpoint.TOKEN)
+            if form.get("grant_type") == GrantType.CLIENT_CREDENTIALS:
+                return await self._to_client(request, form, client)
         except OAuthError as error:
             return oauth_json(error)
         staged = _Staged()
-        prefetched = await self._prefetch(asked, staged)
+        prefetched = await self._prefetch(form, client, staged)
 
         def issue(client: Client, prefetched: Prefetched, scope: tuple[str, ...]) -> dict[str, Any]:
             return self._issue(client, prefetched, scope, staged)
 
         core = TokenCore(prefetched, issue)
-        status, body, headers = core.create_token_response(CoreRequest(asked, authorization, prefetched))
+        status, body, headers = core.create_token_response(CoreRequest(form, prefetched))
         if status == 200:
             try:
-                await self._write(request, asked, staged)
+                await self._write(request, form, client, staged)
             except OAuthError as error:
                 return oauth_json(error)
             return JSONResponse(body, headers=NO_STORE)
         error_code = str(body["error"])
-        if error_code == InvalidClient.error:
-            # One answer for every reason: which client ids exist is not told by way of a wrong secret.
-            await self._refused(request, asked.client_id, error_code)
-            return oauth_json(InvalidClient(rule="credentials"))
-        if error_code == InvalidGrant.error and prefetched.client is not None:
-            await self._recognise_reuse(request, asked, prefetched)
-        await self._refused(request, asked.client_id, error_code)
+        if error_code == InvalidGrant.error:
+            await self._recognise_reuse(request, form, prefetched)
+        await self._refused(request, client, error_code)
         return JSONResponse(body, status_code=status, headers={**headers, **NO_STORE})
 
-    async def _prefetch(self, asked: TokenRequest, staged: _Staged) -> Prefetched:
-        client = await self._clients.client(asked.client_id)
-        if client is None:
-            return Prefetched(None, None, None)
-        if asked.grant_type == GrantType.AUTHORIZATION_CODE:
-            return Prefetched(client, await self._good_code(asked.form.get("code", ""), staged), None)
-        if asked.grant_type != GrantType.REFRESH_TOKEN:
+    async def _to_client(self, request: Request, form: Mapping[str, str], client: Client) -> Response:
+        try:
+            body = await self._client_credentials.grant(client, form)
+        except OAuthError as error:
+            await self._refused(request, client, error.error)
+            raise
+        await self._acts.record(
+            "idp.token.issued_to_client",
+            actor=client.client_id,
+            subject=client.client_id,
+            result="ok",
+            connection=request,
+        )
+        return JSONResponse(body, headers=NO_STORE)
+
+    async def _prefetch(self, form: Mapping[str, str], client: Client, staged: _Staged) -> Prefetched:
+        grant_type = form.get("grant_type")
+        if grant_type == GrantType.AUTHORIZATION_CODE:
+            return Prefetched(client, await self._good_code(form.get("code", ""), staged), None)
+        if grant_type != GrantType.REFRESH_TOKEN:
             return Prefetched(client, None, None)
-        token_hash = refresh_token_hash(asked.form.get("refresh_token", ""))
+        token_hash = refresh_token_hash(form.get("refresh_token", ""))
         found = None if token_hash is None else await self._tokens.refresh_grant(token_hash)
         if found is None or found.used or found.family_revoked or self._clock() >= found.expires_at:
             return Prefetched(client, None, None)
@@ -202,24 +206,24 @@ class TokenEndpoint:
             absolute_until=now + (OFFLINE_ABSOLUTE_LIMIT_S if offline else ABSOLUTE_LIMIT_S),
         )
 
-    async def _write(self, request: Request, asked: TokenRequest, staged: _Staged) -> None:
+    async def _write(self, request: Request, form: Mapping[str, str], client: Client, staged: _Staged) -> None:
         """Take or rotate, then write; exactly one of any number of concurrent requests gets through."""
         family, access, refresh = staged.family, staged.access, staged.refresh
         if family is None or access is None:
             raise InvalidGrant(rule="absent")
         now = self._clock()
-        if asked.grant_type == GrantType.AUTHORIZATION_CODE:
-            code = asked.form["code"]
+        if form["grant_type"] == GrantType.AUTHORIZATION_CODE:
+            code = form["code"]
             hashed = code_hash(code)
             if await self._transient.take(TransientKind.AUTHORIZATION_CODE, code) is None:
                 # RFC 6749 §4.1.2: a second use is refused and what the first one got is revoked.
-                await self._tokens.revoke_replayed_code(hashed, asked.client_id, now)
-                await self._refused(request, asked.client_id, "code_replayed")
+                await self._tokens.revoke_replayed_code(hashed, client.client_id, now)
+                await self._refused(request, client, "code_replayed")
                 raise InvalidGrant(field="code", rule="used")
             await self._tokens.start_family(family, hashed, access, refresh)
             await self._issued(request, "idp.token.issued", family)
             return
-        old = refresh_token_hash(asked.form["refresh_token"])
+        old = refresh_token_hash(form["refresh_token"])
         if old is None or refresh is None:
             raise InvalidGrant(rule="absent")
         rotation = await self._tokens.rotate_refresh_token(old, access, refresh, now)
@@ -229,17 +233,17 @@ class TokenEndpoint:
             raise InvalidGrant(field="refresh_token", rule=rotation.value)
         await self._issued(request, "idp.token.refreshed", family)
 
-    async def _recognise_reuse(self, request: Request, asked: TokenRequest, prefetched: Prefetched) -> None:
+    async def _recognise_reuse(self, request: Request, form: Mapping[str, str], prefetched: Prefetched) -> None:
         """Revoke the family of a refused code or refresh token that was good once. The client is authenticated."""
-        now = self._clock()
-        if asked.grant_type == GrantType.AUTHORIZATION_CODE and prefetched.code is None:
-            hashed = code_hash(asked.form.get("code", ""))
-            if await self._tokens.revoke_family_of_code(hashed, asked.client_id, now):
-                await self._refused(request, asked.client_id, "code_replayed")
-        elif asked.grant_type == GrantType.REFRESH_TOKEN:
-            token_hash = refresh_token_hash(asked.form.get("refresh_token", ""))
+        now, client = self._clock(), prefetched.client
+        if form["grant_type"] == GrantType.AUTHORIZATION_CODE and prefetched.code is None:
+            hashed = code_hash(form.get("code", ""))
+            if await self._tokens.revoke_family_of_code(hashed, client.client_id, now):
+                await self._refused(request, client, "code_replayed")
+        elif form["grant_type"] == GrantType.REFRESH_TOKEN:
+            token_hash = refresh_token_hash(form.get("refresh_token", ""))
             found = None if token_hash is None else await self._tokens.refresh_grant(token_hash)
-            if found is not None and found.used and found.family.client_id == asked.client_id:
+            if found is not None and found.used and found.family.client_id == client.client_id:
                 await self._tokens.revoke_family(found.family.family_id, now)
                 await self._issued(request, "idp.token.refresh_replayed", found.family)
 
@@ -254,25 +258,7 @@ class TokenEndpoint:
             family=family.family_id,
         )
 
-    async def _refused(self, request: Request, client_id: str, error: str) -> None:
+    async def _refused(self, request: Request, client: Client, error: str) -> None:
         await self._acts.record(
-            "idp.token.refused", actor="client", subject=client_id[:40], result=error, connection=request
+            "idp.token.refused", actor="client", subject=client.client_id, result=error, connection=request
         )
-
-
-def _authorization(request: Request) -> str | None:
-    found = request.headers.getlist("authorization")
-    if len(found) > 1:
-        raise InvalidRequest(field="authorization", rule="duplicate")
-    return found[0] if found else None
-
-
-def oauth_json(error: OAuthError) -> Response:
-    """Answer a refusal as RFC 6749 §5.2 has it."""
-    body = {"error": error.error}
-    if error.rule is not None:
-        body["error_description"] = f"{error.field}: {error.rule}" if error.field else error.rule
-    headers = dict(NO_STORE)
-    if isinstance(error, InvalidClient):
-        headers["WWW-Authenticate"] = 'Basic realm="token"'
-    return JSONResponse(body, status_code=error.status, headers=headers)

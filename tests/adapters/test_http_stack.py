@@ -63,6 +63,11 @@ def test_a_page_may_name_where_its_form_leads_and_no_other_page_does(service: Se
     assert "platform.example" not in (ask(service.app, "GET", "/", HTML).header("content-security-policy") or "")
 
 
+def test_a_page_without_forms_of_its_own_leads_to_the_platform_only_or_nowhere() -> None:
+    assert "; form-action https://a.example; " in content_security_policy(("https://a.example",), own_forms=False)
+    assert "; form-action 'none'; " in content_security_policy((), own_forms=False)
+
+
 @pytest.mark.parametrize(
     "origin",
     ["https://a.example; script-src *", "https://a.example/path", "*", "'unsafe-inline'", "https://a b", "data:"],

@@ -62,6 +62,14 @@ def test_the_environment_wins_over_the_file_and_the_command_line_over_both(tmp_p
         ({"port": True}, "port", "range"),
         ({"database_url": "mysql://x"}, "database_url", "scheme"),
         ({"database_url": "sqlite:////elsewhere"}, "database_url", "data_dir"),
+        ({"redis_url": "http://127.0.0.1"}, "redis_url", "url"),
+        ({"redis_url": "redis://"}, "redis_url", "url"),
+        ({"redis_url": "redis://h:port/0"}, "redis_url", "url"),
+        ({"redis_url": "redis://h/name"}, "redis_url", "url"),
+        ({"redis_url": "redis://h/0#x"}, "redis_url", "url"),
+        ({"redis_url": "rediss://h/0?ssl_cert_reqs=none"}, "redis_url", "options"),
+        ({"redis_url": "redis://h/0?socket_timeout=900"}, "redis_url", "options"),
+        ({"redis_url": "redis://h/0?ssl_ca_certs=/ca.pem"}, "redis_url", "options"),
         ({"region": "41"}, "region", "digits"),
         ({"region": "４１００００"}, "region", "digits"),
         ({"log_origin": "a b"}, "log_origin", "form"),
@@ -98,6 +106,21 @@ def test_every_mistake_is_said_at_once_and_no_secret_with_it() -> None:
     assert len(str(caught.value).splitlines()) == 3
 
 
+def test_passwords_of_addresses_are_neither_shown_nor_told() -> None:
+    given_values = {
+        **GOOD,
+        "redis_url": "rediss://u:hunter2@r:6379/0?ssl_ca_certs=/ca.pem",
+        "database_url": "postgresql://u:hunter2@db/x",
+    }
+    settings = check_settings(given_values)
+    assert settings.redis_url == given_values["redis_url"]
+    assert "hunter2" not in repr(settings)
+    for wrong in ("redis://u:hunter2@h:x/0", "rediss://u:hunter2@h/0?ssl_cert_reqs=none"):
+        with pytest.raises(SettingsRefused) as caught:
+            check_settings({**GOOD, "redis_url": wrong})
+        assert "hunter2" not in str(caught.value) + repr(caught.value.problems)
+
+
 def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     for content in (b"port = ", b"\xff"):
         (tmp_path / "a.toml").write_bytes(content)
@@ -114,7 +137,7 @@ def test_the_processor_mode_is_named_in_the_environment_because_a_file_would_be_
     assert read_settings(None, {"EDUTRUST_CPU": "portable"}, {}).cpu == "portable"
 
 
-@given(st.dictionaries(st.sampled_from(["issuer", "port", "region", "trusted_proxies", "tls_cert", "log_origin", "host"]),
+@given(st.dictionaries(st.sampled_from(["issuer", "port", "redis_url", "region", "trusted_proxies", "tls_cert", "log_origin", "host"]),
                        st.text() | st.integers() | st.booleans() | st.lists(st.text())))  # fmt: skip
 def test_whatever_is_given_is_taken_or_refused_never_a_crash(given_values: dict[str, Any]) -> None:
     try:

@@ -50,6 +50,7 @@ from idp.keys import INTEROP_ALGORITHMS, NATIONAL_ALGORITHMS, OWNER, StoredIdpKe
 from idp.model import Account, AccountState
 from idp.provider import Provider, ProviderSettings, build_provider
 from idp.registry.model import Source
+from idp.transient import TransientStore
 from ledger.audit import AuditEvent
 from tests.conftest import OpenDatabase
 from tests.idp.registry.people import FIRST, REGION, id_number, request, school_row
@@ -260,7 +261,7 @@ class World:
     app: ASGIApp
     db: Database
     store: SqlAccessStore
-    transient: SqlTransientStore
+    transient: TransientStore
     registry: SqlRegistryStore
     authority: SqlAuthorityStore
     keys: StoredIdpKeys
@@ -385,7 +386,11 @@ OpenWorld = Callable[..., AbstractAsyncContextManager[World]]
 
 @asynccontextmanager
 async def open_world(
-    migrated: OpenDatabase, *, second_factor_for_all: bool = False, issuer: str = ISSUER
+    migrated: OpenDatabase,
+    *,
+    second_factor_for_all: bool = False,
+    issuer: str = ISSUER,
+    before_sql: Callable[[TransientStore, StillClock], TransientStore] | None = None,
 ) -> AsyncIterator[World]:
     """Open the provider over an empty database with one student, `lin`, and the usual clients."""
     async with migrated("registry", "access") as opened:
@@ -400,12 +405,14 @@ async def open_world(
             await keystore.add(record)
         keys = await open_idp_keys(keystore, sealer=sealer, backend=_backend(), clock=clock)
         store = SqlAccessStore(db, region=REGION)
-        transient = SqlTransientStore(db, clock=clock, random_bytes=secrets.token_bytes)
+        transient: TransientStore = SqlTransientStore(db, clock=clock, random_bytes=secrets.token_bytes)
+        if before_sql is not None:
+            transient = before_sql(transient, clock)
         authority = SqlAuthorityStore(db, random_bytes=seeded, region=REGION)
         passwords = PasswordPool(PasswordScheme.ARGON2ID, random_bytes=secrets.token_bytes)
         frame = Frame(None, None, lambda _request: (), "/signout", "/")
         provider = build_provider(
-            ProviderSettings(issuer, "教育数字认证", second_factor_for_all, SM2_CURVE),
+            ProviderSettings(issuer, "教育数字认证", second_factor_for_all, SM2_CURVE, {}),
             store=store,
             transient=transient,
             registry=registry,

@@ -317,7 +317,7 @@ def test_an_unknown_client_and_a_wrong_secret_are_answered_alike(opened: OpenWor
     run(story())
 
 
-@pytest.mark.parametrize("grant", ["password", "implicit", "client_credentials", "", "urn:x"])
+@pytest.mark.parametrize("grant", ["password", "implicit", "", "urn:x"])
 def test_other_grants_do_not_exist(opened: OpenWorld, run: Run, grant: str) -> None:
     async def story() -> None:
         async with opened() as world:
