@@ -22,6 +22,8 @@ OTHER_BYTES = {
     ("idp", "replayed_code", "code_hash"): "a hash",
     ("idp", "access_token", "token_hash"): "a hash",
     ("idp", "refresh_token", "token_hash"): "a hash",
+    ("idp", "client_access_token", "token_hash"): "a hash",
+    ("idp", "used_value", "digest"): "a hash",
     ("idp", "transient_entry", "handle_hash"): "a hash",
     ("idp", "transient_entry", "payload"): "a sign-in under way; gone before a data key may be destroyed",
     ("credentials", "batch", "digest"): "a digest",
