@@ -37,11 +37,15 @@ def parts() -> list[Part]:
 
 
 def measure(*, rounds: int, round_s: float) -> list[Measured]:
-    """Measure every part on one core."""
-    if hasattr(os, "sched_setaffinity"):
-        # The first of the cores we may use; the part with two threads takes what it needs by itself.
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    return [part.measure(rounds=rounds, round_s=round_s) for part in parts()]
+    """Measure every part on one core; the part with two threads takes what it needs by itself."""
+    if not hasattr(os, "sched_setaffinity"):
+        return [part.measure(rounds=rounds, round_s=round_s) for part in parts()]
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        return [part.measure(rounds=rounds, round_s=round_s) for part in parts()]
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def main() -> None:
@@ -51,13 +55,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of which the best counts")
     parser.add_argument("--seconds", type=float, default=ROUND_S, help="of each round")
     arguments = parser.parse_args()
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
     figures = measure(rounds=arguments.rounds, round_s=arguments.seconds)
     report = {
         "cpu": {
             "name": cpu(),
             "features": load_kernel().cpu(),
-            "cores": len(cores),
+            "cores": os.cpu_count(),
             "python": platform.python_version(),
         },
         "backends": [{"name": backend.name, "version": backend.version} for backend in backends_here()],
