@@ -173,11 +173,32 @@ class LedgerService:
         return await asyncio.wrap_future(_submitted(pool, work))
 
 
+class _Gathering:
+    """Events of one turn of the event loop, and who waits for them."""
+
+    __slots__ = ("events", "loop", "waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.events: list[AuditEvent] = []
+        self.waiting: list[asyncio.Future[None]] = []
+
+    def answer(self, failure: BaseException | None) -> None:
+        for waiter in self.waiting:
+            if waiter.done():  # its caller went away; the event is written all the same
+                continue
+            if failure is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(failure)
+
+
 class AuditService:
     """The audit trail for asynchronous callers: one call, durable when it returns."""
 
     def __init__(self, store: AuditStore) -> None:
         self._log = AuditLog(store)
+        self._gathering: _Gathering | None = None
         self._pool: GroupCommit[AuditEvent, AuditHead] = GroupCommit(
             self._commit, most=MAX_AUDIT_POOL, name="audit-write"
         )
@@ -194,7 +215,28 @@ class AuditService:
 
     async def record(self, event: AuditEvent) -> None:
         """Chain the event. Raises LedgerUnavailable; then the act must not go on unrecorded."""
-        await asyncio.shield(asyncio.wrap_future(self._pool.submit([event])))
+        loop = asyncio.get_running_loop()
+        gathering = self._gathering
+        if gathering is None or gathering.loop is not loop or len(gathering.events) == MAX_AUDIT_POOL:
+            # One hand-over to the writing thread for all that happens in this turn of the event loop.
+            self._gathering = gathering = _Gathering(loop)
+            loop.call_soon(self._hand_over, gathering)
+        waiter = loop.create_future()
+        gathering.events.append(event)
+        gathering.waiting.append(waiter)
+        await waiter
+
+    def _hand_over(self, gathering: _Gathering) -> None:
+        if self._gathering is gathering:
+            self._gathering = None
+        try:
+            answer = self._pool.submit(gathering.events)
+        except LedgerError as refused:
+            gathering.answer(refused)
+            return
+        asyncio.wrap_future(answer, loop=gathering.loop).add_done_callback(
+            lambda done: gathering.answer(done.exception())
+        )
 
     async def latest(self, limit: int, below: int | None = None) -> list[tuple[int, AuditEvent]]:
         """Return events with their places, newest first."""

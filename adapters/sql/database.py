@@ -105,10 +105,11 @@ def check_text(args: Sequence[Any]) -> None:
     """Raise `ValueRefused` for a text no database can hold."""
     # PostgreSQL refuses these by an error of the server, SQLite stores them: refuse on both, before either.
     for value in args:
-        if isinstance(value, str) and not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                raise ValueRefused(rule="surrogate") from None
-        if isinstance(value, str) and "\x00" in value:
-            raise ValueRefused(rule="nul")
+        if isinstance(value, str):
+            if not value.isascii():
+                try:
+                    value.encode()
+                except UnicodeEncodeError:
+                    raise ValueRefused(rule="surrogate") from None
+            if "\x00" in value:
+                raise ValueRefused(rule="nul")

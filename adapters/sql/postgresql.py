@@ -105,6 +105,18 @@ def _touched(status: str) -> int:
     return int(last) if last.isascii() and last.isdigit() else 0
 
 
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg publishes no types
+    """A connection that is given back without a further round trip.
+
+    The usual one resets what a session may have set, listened to or locked; ours never does any of that (locks end with
+    their transaction). A transaction left open is rolled back all the same (`Connection.reset`).
+    """
+
+    def get_reset_query(self) -> str:
+        """Return nothing to run."""
+        return ""
+
+
 class PgDatabase:
     """One schema of a PostgreSQL database, through a pool of its own."""
 
@@ -121,6 +133,7 @@ class PgDatabase:
             pool = await asyncpg.create_pool(
                 url,
                 min_size=1,
+                connection_class=_Connection,
                 max_size=POSTGRES_POOL_MAX,
                 timeout=POSTGRES_CONNECT_TIMEOUT_S,
                 command_timeout=POSTGRES_STATEMENT_TIMEOUT_S,
