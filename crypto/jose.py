@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc.errors import InvalidKeyTypeError, JoseError
 from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import ECKey, Key
@@ -78,8 +81,17 @@ SIGNATURES: Mapping[Alg, JWSAlgModel] = MappingProxyType(
 )
 
 
+_ECDSA_SHA256 = ECDSA(SHA256())
+_P256_BYTES = 32
+
+
 def raw_sign(alg: Alg, key: Key, data: bytes) -> bytes:
     """Return the JWS-form signature of these bytes."""
+    native = key.raw_value
+    if alg is Alg.ES256 and isinstance(native, EllipticCurvePrivateKey):
+        # RFC 7518 §3.4; what joserfc does as well, without looking the key up and the curve's size on the way.
+        r, s = decode_dss_signature(native.sign(data, _ECDSA_SHA256))
+        return r.to_bytes(_P256_BYTES, "big") + s.to_bytes(_P256_BYTES, "big")
     return SIGNATURES[alg].sign(data, key)
 
 

@@ -11,6 +11,7 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,15 @@ class Log:
     def __init__(self, *, clock: Clock, write: Callable[[str], object]) -> None:
         self._clock = clock
         self._write = write
+        self._second = -1
+        self._time = ""
 
     def event(self, name: str, fields: Mapping[str, Scalar | list[str]]) -> None:
         """Write one event. ASCII and JSON escapes keep a value from starting a line of its own (ASVS 16.4.1)."""
-        time = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._write(json.dumps({"time": time, "event": name, **fields}, ensure_ascii=True) + "\n")
+        now = self._clock()
+        if now != self._second:
+            self._second, self._time = now, datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._write(json.dumps({"time": self._time, "event": name, **fields}, ensure_ascii=True) + "\n")
 
     def exception(self, name: str, error: BaseException, fields: Mapping[str, Scalar | list[str]]) -> None:
         """Write an error of ours: the types of its chain and where it came by, never its text."""
@@ -54,6 +59,7 @@ def _short(filename: str) -> str:
     return str(path.relative_to(_ROOT)) if path.is_relative_to(_ROOT) else path.name
 
 
+@lru_cache(maxsize=4096)  # the callers of a second; whatever else comes pushes out the oldest
 def shortened_address(host: str | None) -> str | None:
     """Return the network of an address, /24 or /48: enough to see an attack, too little to find a person."""
     try:
