@@ -29,6 +29,11 @@ class TransientKind(StrEnum):
     LOGIN = "lt"
     LOGOUT = "lo"
     PUSHED_REQUEST = "pa"
+    DEVICE_CODE = "dc"
+    USER_CODE = "uc"
+    USER_CODE_TRIES = "ut"
+    DEVICE_ANSWER = "da"
+    DEVELOPER_TRIAL = "dt"
 
 
 class TransientStore(Protocol):
@@ -42,6 +47,16 @@ class TransientStore(Protocol):
 
     async def put(self, kind: TransientKind, payload: bytes, *, lifetime_s: int) -> str:
         """Keep `payload` under a fresh 256-bit handle and return the handle."""
+
+    async def put_under(self, kind: TransientKind, secret: bytes, payload: bytes, *, lifetime_s: int) -> str | None:
+        """Keep `payload` under the handle made of 32 bytes of the caller's; None when there is an entry in force already.
+
+        Atomic: of any number of concurrent calls for one secret exactly one gets a handle. The secret is a keyed hash of
+        what a person types, so what is stored does not say what that was.
+        """
+
+    async def find_under(self, kind: TransientKind, secret: bytes) -> tuple[str, bytes] | None:
+        """Return handle and payload of the entry in force that `put_under` made for this secret."""
 
     async def read(self, kind: TransientKind, handle: str) -> bytes | None:
         """Look without taking."""
@@ -59,6 +74,13 @@ class TransientStore(Protocol):
 def new_handle(store_letter: str, kind: TransientKind, random_bytes: RandomBytes) -> str:
     """Make a handle: store letter, kind, `_`, 256 random bits."""
     return f"{store_letter}{kind}_{b64u_encode(random_bytes(SECRET_BYTES))}"
+
+
+def handle_under(store_letter: str, kind: TransientKind, secret: bytes) -> str:
+    """Make the handle of 32 bytes that are the caller's. Raises `ValueError` for any other length."""
+    if len(secret) != SECRET_BYTES:
+        raise ValueError("a handle is made of 32 bytes")
+    return f"{store_letter}{kind}_{b64u_encode(secret)}"
 
 
 def handle_hash(store_letter: str, kind: TransientKind, handle: str) -> bytes | None:

@@ -39,6 +39,24 @@ class PreferredTransientStore:
         handle = await self._asked(lambda: self._redis.put(kind, payload, lifetime_s=lifetime_s))
         return await self._sql.put(kind, payload, lifetime_s=lifetime_s) if handle is None else handle
 
+    async def put_under(self, kind: TransientKind, secret: bytes, payload: bytes, *, lifetime_s: int) -> str | None:
+        """See `TransientStore.put_under`. SQL is asked first: what was put there while Redis was away still counts."""
+        if await self._sql.find_under(kind, secret) is not None:
+            return None
+
+        async def ask() -> tuple[str | None]:
+            return (await self._redis.put_under(kind, secret, payload, lifetime_s=lifetime_s),)
+
+        answer = await self._asked(ask)
+        if answer is None:
+            return await self._sql.put_under(kind, secret, payload, lifetime_s=lifetime_s)
+        return answer[0]
+
+    async def find_under(self, kind: TransientKind, secret: bytes) -> tuple[str, bytes] | None:
+        """See `TransientStore.find_under`."""
+        found = await self._asked(lambda: self._redis.find_under(kind, secret))
+        return await self._sql.find_under(kind, secret) if found is None else found
+
     async def read(self, kind: TransientKind, handle: str) -> bytes | None:
         """See `TransientStore.read`."""
         if handle.startswith(transient.LETTER):

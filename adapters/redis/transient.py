@@ -14,7 +14,7 @@ from typing import Any, Final
 from adapters.redis.server import Argument, Epoch, RedisServer, RedisUnavailable, Script
 from crypto.sm3 import sm3
 from idp.model import Clock, RandomBytes
-from idp.transient import PAYLOAD_BYTES_MAX, TransientKind, handle_hash, new_handle
+from idp.transient import PAYLOAD_BYTES_MAX, TransientKind, handle_hash, handle_under, new_handle
 
 LETTER: Final = "r"
 KEY_PREFIX: Final = b"edutrust:t:"
@@ -30,6 +30,15 @@ if string.sub(held, head + 13) ~= ARGV[3] then return 0 end
 redis.call('SET', KEYS[1], string.sub(held, 1, head + 12) .. ARGV[4], 'XX', 'KEEPTTL')
 return 1
 """
+_PUT_UNDER_TEXT: Final = """\
+local held = redis.call('GET', KEYS[1])
+local head = #ARGV[1]
+if held and string.sub(held, 1, head) == ARGV[1]
+  and tonumber(string.sub(held, head + 1, head + 12)) > tonumber(ARGV[2]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1] .. ARGV[3], 'PX', ARGV[4])
+return 1
+"""
+_PUT_UNDER: Final = Script(_PUT_UNDER_TEXT, hashlib.sha1(_PUT_UNDER_TEXT.encode(), usedforsecurity=False).hexdigest())
 _REPLACE: Final = Script(_REPLACE_TEXT, hashlib.sha1(_REPLACE_TEXT.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -61,6 +70,26 @@ class RedisTransientStore:
         if await self._server.call(command) is None:
             raise RedisUnavailable(rule="taken")  # of 256 random bits: another process draws the same ones
         return handle
+
+    async def put_under(self, kind: TransientKind, secret: bytes, payload: bytes, *, lifetime_s: int) -> str | None:
+        """See `TransientStore.put_under`: a script is one command, and takes the place of what is past its lifetime."""
+        if len(payload) > PAYLOAD_BYTES_MAX:
+            raise ValueError("the payload is bounded by what an endpoint reads")
+        handle, now = handle_under(LETTER, kind, secret), self._clock()
+        head = _head(kind, handle) or b""
+        value = f"{now + lifetime_s:0{EXPIRY_DIGITS}d}".encode() + payload
+
+        def command(epoch: Epoch) -> tuple[Argument, ...]:
+            return (1, _key(epoch, head), head, now, value, lifetime_s * 1000)
+
+        written: Any = await self._server.call_script(_PUT_UNDER, command)
+        return handle if written == 1 else None
+
+    async def find_under(self, kind: TransientKind, secret: bytes) -> tuple[str, bytes] | None:
+        """See `TransientStore.find_under`."""
+        handle = handle_under(LETTER, kind, secret)
+        payload = await self.read(kind, handle)
+        return None if payload is None else (handle, payload)
 
     async def read(self, kind: TransientKind, handle: str) -> bytes | None:
         """See `TransientStore.read`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapters.sql.database import Database
 from idp.model import Clock, RandomBytes
-from idp.transient import PAYLOAD_BYTES_MAX, TransientKind, handle_hash, new_handle
+from idp.transient import PAYLOAD_BYTES_MAX, TransientKind, handle_hash, handle_under, new_handle
 
 LETTER = "s"
 DISCARD_BATCH = 1000
@@ -31,6 +31,28 @@ class SqlTransientStore:
             self._clock() + lifetime_s,
         )
         return handle
+
+    async def put_under(self, kind: TransientKind, secret: bytes, payload: bytes, *, lifetime_s: int) -> str | None:
+        """See `TransientStore.put_under`: one statement, which also takes the place of what is past its lifetime."""
+        if len(payload) > PAYLOAD_BYTES_MAX:
+            raise ValueError("the payload is bounded by what an endpoint reads")
+        handle, now = handle_under(LETTER, kind, secret), self._clock()
+        written = await self._db.execute(
+            "INSERT INTO transient_entry (handle_hash, payload, expires_at) VALUES ($1, $2, $3)"
+            " ON CONFLICT (handle_hash) DO UPDATE SET payload = excluded.payload, expires_at = excluded.expires_at"
+            " WHERE transient_entry.expires_at <= $4",
+            handle_hash(LETTER, kind, handle),
+            payload,
+            now + lifetime_s,
+            now,
+        )
+        return handle if written == 1 else None
+
+    async def find_under(self, kind: TransientKind, secret: bytes) -> tuple[str, bytes] | None:
+        """See `TransientStore.find_under`."""
+        handle = handle_under(LETTER, kind, secret)
+        payload = await self.read(kind, handle)
+        return None if payload is None else (handle, payload)
 
     async def read(self, kind: TransientKind, handle: str) -> bytes | None:
         """See `TransientStore.read`."""

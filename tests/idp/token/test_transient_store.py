@@ -188,3 +188,58 @@ def _takers(url: str, now: int) -> Iterator[list[tuple[IO[str], IO[str]]]]:
         yield pipes
         for write, _ in pipes:
             write.close()
+
+
+def test_of_sixteen_that_put_under_one_secret_one_does(opened: OpenStore, clock: StillClock, run: Run) -> None:
+    async def story() -> None:
+        async with opened() as here:
+            store, kind = here.store, TransientKind.USER_CODE
+            for number in range(20):
+                secret = bytes([number]) * 32
+                puts = (store.put_under(kind, secret, bytes([n]), lifetime_s=60) for n in range(16))
+                handles = await asyncio.gather(*puts)
+                [won] = [n for n, handle in enumerate(handles) if handle is not None]
+                assert await store.find_under(kind, secret) == (handles[won], bytes([won]))
+                handle = handles[won] or ""
+                assert await store.replace(kind, handle, expected=bytes([won]), payload=b"changed")
+                assert await store.put_under(kind, secret, b"again", lifetime_s=60) is None
+                assert await store.find_under(TransientKind.USER_CODE_TRIES, secret) is None
+                assert await store.take(kind, handle) == b"changed"
+                assert await store.find_under(kind, secret) is None
+                assert await store.put_under(kind, secret, b"again", lifetime_s=60) is not None
+
+    run(story())
+
+
+def test_a_secret_past_its_lifetime_is_free_again(opened: OpenStore, clock: StillClock, run: Run) -> None:
+    async def story() -> None:
+        async with opened() as here:
+            store, kind = here.store, TransientKind.USER_CODE
+            handle = await store.put_under(kind, b"k" * 32, b"old", lifetime_s=60)
+            clock.advance(59)
+            assert await store.put_under(kind, b"k" * 32, b"new", lifetime_s=60) is None
+            clock.advance(1)
+            assert await store.find_under(kind, b"k" * 32) is None
+            assert await store.put_under(kind, b"k" * 32, b"new", lifetime_s=60) == handle
+            clock.advance(59)
+            assert await store.find_under(kind, b"k" * 32) == (handle, b"new")
+
+    run(story())
+
+
+def test_a_secret_is_32_bytes_and_is_not_stored(opened: OpenStore, run: Run) -> None:
+    async def story() -> None:
+        async with opened() as here:
+            for bad in (b"", b"k" * 31, b"k" * 33):
+                with pytest.raises(ValueError, match="32 bytes"):
+                    await here.store.put_under(TransientKind.USER_CODE, bad, b"x", lifetime_s=60)
+            with pytest.raises(ValueError, match="bounded"):
+                await here.store.put_under(
+                    TransientKind.USER_CODE, b"k" * 32, b"x" * (PAYLOAD_BYTES_MAX + 1), lifetime_s=60
+                )
+            handle = await here.store.put_under(TransientKind.USER_CODE, b"k" * 32, b"x", lifetime_s=60)
+            held = b"".join(await here.held())
+            assert b"k" * 32 not in held
+            assert (handle or "?")[4:].encode() not in held
+
+    run(story())
