@@ -3,45 +3,69 @@
 Member names are those of RFC 7591 and OpenID Connect Registration where they exist:
 
     {"client_id", "client_name" | "name_zh"+"name_en", "redirect_uris", "post_logout_redirect_uris",
-     "backchannel_logout_uri", "sector_identifier", "subject_type", "id_token_signed_response_alg",
-     "token_endpoint_auth_method", "token_endpoint_auth_signing_alg", "client_secret", "jwks", "grant_types",
-     "require_pkce", "require_pushed_authorization_requests", "access_token_format",
-     "scope" | "scopes_required"+"scopes_optional", "scopes_client", "acr_minimum", "client_uri",
+     "backchannel_logout_uri", "backchannel_logout_session_required", "frontchannel_logout_uri",
+     "frontchannel_logout_session_required", "sector_identifier" | "sector_identifier_uri", "subject_type",
+     "id_token_signed_response_alg", "userinfo_signed_response_alg", "token_endpoint_auth_method",
+     "token_endpoint_auth_signing_alg", "client_secret", "jwks" | "jwks_uri", "grant_types", "require_pkce",
+     "require_nonce", "require_pushed_authorization_requests", "access_token_format",
+     "scope" | "scopes_required"+"scopes_optional", "scopes_client", "resources", "acr_minimum", "default_acr_values",
+     "default_max_age", "require_auth_time", "client_uri", "logo_uri", "policy_uri", "tos_uri", "contacts",
      "filing": {"operator", "icp_number", "protection_record", "protection_level", "app_filing_number"}}
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from enum import StrEnum
-from typing import TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from crypto.encoding import json_strict
-from crypto.errors import TrustError
 from crypto.keys import natural_alg, public_from_jwk
-from crypto.suites import Alg, Purpose, policy
-from idp.clients.model import AccessTokenFormat, Client, ClientState, Filing, GrantType, SubjectType, TokenEndpointAuth
-from idp.clients.redirect_uris import check_redirect_uri, check_web_uri, host_of
+from crypto.suites import Alg
+from idp.clients.members import (
+    LISTED_MAX,
+    NAME_CHARS_MAX,
+    RegistrationRefused,
+    choice,
+    choices,
+    contacts,
+    flag,
+    name,
+    number,
+    resources,
+    text,
+    texts,
+    web_uri,
+)
+from idp.clients.model import (
+    USER_GRANTS,
+    AccessTokenFormat,
+    Client,
+    ClientOrigin,
+    ClientState,
+    Filing,
+    GrantType,
+    SubjectType,
+    TokenEndpointAuth,
+)
+from idp.clients.redirect_uris import check_redirect_uri, host_of, web_origin
 from idp.clients.secrets import hash_client_secret
+from idp.keys import INTEROP_ALGORITHMS, NATIONAL_ALGORITHMS
 from idp.model import Acr
 from idp.scopes import KNOWN_SCOPES, OPENID
 
 CLIENTS_MAX = 1000
 """A static file is for a deployment's own platforms and conformance runs."""
 
-NAME_CHARS_MAX = 60
-"""What the consent page shows on one line of a phone."""
-
-URIS_MAX = 20
-"""Per client and kind; more is a wildcard by other means."""
+MAX_AGE_MAX_S = 10 * 365 * 24 * 60 * 60
+"""`default_max_age`: longer than any session of ours, and a number every database and language holds."""
 
 # RFC 9700 §4.15: letters first, shorter than any `sub` of ours, so a client can never look like a person.
 _CLIENT_ID = re.compile(r"[a-z][a-z0-9-]{2,39}")
 # RFC 6749 §3.3 allows more; these read well in a log and cannot be taken for a word of another language.
 _CLIENT_SCOPE = re.compile(r"[a-z][a-z0-9._:-]{1,63}")
 _SECRET_METHODS = frozenset({TokenEndpointAuth.BASIC, TokenEndpointAuth.POST})
-_KNOWN = frozenset(
+MEMBERS = frozenset(
     [
         "client_id",
         "client_name",
@@ -68,16 +92,26 @@ _KNOWN = frozenset(
         "acr_minimum",
         "client_uri",
         "filing",
+        "backchannel_logout_session_required",
+        "frontchannel_logout_uri",
+        "frontchannel_logout_session_required",
+        "sector_identifier_uri",
+        "userinfo_signed_response_alg",
+        "jwks_uri",
+        "require_nonce",
+        "resources",
+        "default_acr_values",
+        "default_max_age",
+        "require_auth_time",
+        "logo_uri",
+        "policy_uri",
+        "tos_uri",
+        "contacts",
     ]
 )
+"""Every member a registration file may have."""
 
-_E = TypeVar("_E", bound=StrEnum)
-
-
-class RegistrationRefused(TrustError):
-    """A registration that is not accepted; `field` and `rule` say which member and why."""
-
-    code = "idp.client.registration_refused"
+_OFFERED = frozenset(INTEROP_ALGORITHMS + NATIONAL_ALGORITHMS)
 
 
 def parse_clients(document: bytes) -> tuple[Client, ...]:
@@ -91,111 +125,121 @@ def parse_clients(document: bytes) -> tuple[Client, ...]:
     return clients
 
 
-def parse_client(item: object) -> Client:
-    """Parse one registration object."""
+def parse_client(item: object, *, origin: ClientOrigin = ClientOrigin.STATIC, owner: str | None = None) -> Client:
+    """Parse one registration object. How it came here and whom it belongs to are said by the caller, never by it."""
     if not isinstance(item, dict):
         raise RegistrationRefused(field="clients", rule="object")
-    unknown = set(item) - _KNOWN
+    unknown = set(item) - MEMBERS
     if unknown:
         # A misspelt member must not silently mean its default.
         raise RegistrationRefused(field=min(unknown)[:40], rule="unknown_member")
-    client_id = _text(item, "client_id")
+    client_id = text(item, "client_id")
     if not _CLIENT_ID.fullmatch(client_id):
         raise RegistrationRefused(field="client_id", rule="form")
-    auth = _choice(item, "token_endpoint_auth_method", TokenEndpointAuth, TokenEndpointAuth.BASIC)
+    auth = choice(item, "token_endpoint_auth_method", TokenEndpointAuth, TokenEndpointAuth.BASIC)
     public = auth is TokenEndpointAuth.NONE
     jwks = _jwks(item)
-    signing_alg = _credential(item, auth, jwks)
+    jwks_uri = _fetched(item, "jwks_uri")
+    if jwks_uri is not None and "jwks" in item:
+        raise RegistrationRefused(field="jwks_uri", rule="two_ways")  # RFC 7591 §2
+    signing_alg = _credential(item, auth, jwks, jwks_uri)
     grant_types = _grant_types(item, public=public)
-    signs_in = GrantType.AUTHORIZATION_CODE in grant_types
-    require_pkce = _flag(item, "require_pkce", default=True)
+    uris = _uris(item, grant_types, public=public)
+    require_pkce = flag(item, "require_pkce", default=True)
     if public and not require_pkce:
         raise RegistrationRefused(field="require_pkce", rule="required_for_public")  # RFC 9700 §2.1.1
-    redirect_uris = tuple(
-        check_redirect_uri(uri, public=public, field="redirect_uris") for uri in _texts(item, "redirect_uris")
-    )
-    if signs_in != bool(redirect_uris):
-        raise RegistrationRefused(field="redirect_uris", rule="missing" if signs_in else "not_for_grant")
-    logout_uris = tuple(
-        check_redirect_uri(uri, public=public, field="post_logout_redirect_uris")
-        for uri in _texts(item, "post_logout_redirect_uris")
-    )
-    required, optional = _scopes(item, signs_in=signs_in)
-    alg = _choice(item, "id_token_signed_response_alg", Alg, Alg.RS256)  # OIDC Registration §2: RS256 is the default
-    if alg not in policy(Purpose.ID_TOKEN).algorithms:
-        raise RegistrationRefused(field="id_token_signed_response_alg", rule="not_offered")
+    flag(item, "require_auth_time", default=True)  # `auth_time` is always there
+    required, optional = _scopes(item, for_people=not USER_GRANTS.isdisjoint(grant_types))
     return Client(
         client_id=client_id,
-        name_zh=_name(item, "name_zh"),
-        name_en=_name(item, "name_en"),
+        name_zh=name(item, "name_zh"),
+        name_en=name(item, "name_en"),
         state=ClientState.ACTIVE,
-        redirect_uris=redirect_uris,
-        post_logout_redirect_uris=logout_uris,
-        backchannel_logout_uri=_web_uri(item, "backchannel_logout_uri"),
-        sector_identifier=_sector(item, client_id, redirect_uris),
-        subject_type=_choice(item, "subject_type", SubjectType, SubjectType.PAIRWISE),
-        id_token_signed_response_alg=alg,
+        redirect_uris=uris.redirect,
+        post_logout_redirect_uris=uris.after_logout,
+        backchannel_logout_uri=web_uri(item, "backchannel_logout_uri"),
+        backchannel_logout_session_required=flag(item, "backchannel_logout_session_required", default=False),
+        frontchannel_logout_uri=uris.frontchannel,
+        frontchannel_logout_session_required=flag(item, "frontchannel_logout_session_required", default=False),
+        sector_identifier=_sector(item, client_id, uris.redirect),
+        sector_identifier_uri=_fetched(item, "sector_identifier_uri"),
+        subject_type=choice(item, "subject_type", SubjectType, SubjectType.PAIRWISE),
+        # OIDC Registration §2: RS256 is the default
+        id_token_signed_response_alg=_signed(item, "id_token_signed_response_alg") or Alg.RS256,
+        userinfo_signed_response_alg=_signed(item, "userinfo_signed_response_alg"),
         token_endpoint_auth_method=auth,
         token_endpoint_auth_signing_alg=signing_alg,
-        secret_hash=hash_client_secret(_text(item, "client_secret")) if auth in _SECRET_METHODS else None,
+        secret_hash=hash_client_secret(text(item, "client_secret")) if auth in _SECRET_METHODS else None,
         jwks=jwks,
+        jwks_uri=jwks_uri,
         grant_types=grant_types,
         require_pkce=require_pkce,
-        require_pushed_authorization_requests=_flag(item, "require_pushed_authorization_requests", default=False),
-        access_token_format=_choice(item, "access_token_format", AccessTokenFormat, AccessTokenFormat.OPAQUE),
+        # RFC 9700 §2.1.1: without PKCE the nonce is what binds the code; who does without both says so.
+        require_nonce=flag(item, "require_nonce", default=not require_pkce),
+        require_pushed_authorization_requests=flag(item, "require_pushed_authorization_requests", default=False),
+        access_token_format=choice(item, "access_token_format", AccessTokenFormat, AccessTokenFormat.OPAQUE),
         scopes_required=required,
         scopes_optional=optional,
         scopes_client=_client_scopes(item, grant_types),
-        acr_minimum=_choice(item, "acr_minimum", Acr, Acr.ONE),
-        home_uri=_web_uri(item, "client_uri"),
+        resources=resources(item),
+        acr_minimum=choice(item, "acr_minimum", Acr, Acr.ONE),
+        default_acr_values=choices(item, "default_acr_values", Acr),
+        default_max_age=number(item, "default_max_age", most=MAX_AGE_MAX_S),
+        home_uri=web_uri(item, "client_uri"),
+        logo_uri=web_uri(item, "logo_uri"),
+        policy_uri=web_uri(item, "policy_uri"),
+        tos_uri=web_uri(item, "tos_uri"),
+        contacts=contacts(item),
         filing=_filing(item.get("filing", {})),
+        origin=origin,
+        owner=owner,
     )
 
 
-def _text(item: Mapping[str, object], field: str) -> str:
-    value = item.get(field)
-    if not isinstance(value, str) or not value:
-        raise RegistrationRefused(field=field, rule="text")
-    return value
+@dataclass(frozen=True, slots=True)
+class _Uris:
+    """Where a browser is sent: with a code, after a sign-out, and while one goes on."""
+
+    redirect: tuple[str, ...]
+    after_logout: tuple[str, ...]
+    frontchannel: str | None
 
 
-def _texts(item: Mapping[str, object], field: str) -> Sequence[str]:
-    value = item.get(field, [])
-    if not isinstance(value, list) or len(value) > URIS_MAX or len(set(map(str, value))) != len(value):
-        raise RegistrationRefused(field=field, rule="array")
-    if not all(isinstance(entry, str) for entry in value):
-        raise RegistrationRefused(field=field, rule="text")
-    return value
+def _uris(item: Mapping[str, object], grant_types: frozenset[GrantType], *, public: bool) -> _Uris:
+    redirect, after_logout = (
+        tuple(check_redirect_uri(uri, public=public, field=field) for uri in texts(item, field))
+        for field in ("redirect_uris", "post_logout_redirect_uris")
+    )
+    by_redirect = GrantType.AUTHORIZATION_CODE in grant_types
+    if by_redirect != bool(redirect):
+        raise RegistrationRefused(field="redirect_uris", rule="missing" if by_redirect else "not_for_grant")
+    frontchannel = web_uri(item, "frontchannel_logout_uri")
+    if frontchannel is not None and web_origin(frontchannel) not in {web_origin(uri) for uri in redirect}:
+        # OpenID Connect Front-Channel Logout §2: domain, port and scheme of a registered redirect URI.
+        raise RegistrationRefused(field="frontchannel_logout_uri", rule="origin")
+    return _Uris(redirect, after_logout, frontchannel)
 
 
-def _flag(item: Mapping[str, object], field: str, *, default: bool) -> bool:
-    value = item.get(field, default)
-    if not isinstance(value, bool):
-        raise RegistrationRefused(field=field, rule="boolean")
-    return value
+def _fetched(item: Mapping[str, object], field: str) -> str | None:
+    """Return an address the service itself fetches: always https (OIDC Registration §2, §5)."""
+    uri = web_uri(item, field)
+    if uri is not None and not uri.startswith("https://"):
+        raise RegistrationRefused(field=field, rule="https")
+    return uri
 
 
-def _choice(item: Mapping[str, object], field: str, kind: type[_E], default: _E) -> _E:
-    value = item.get(field, default.value)
-    try:
-        return kind(str(value))
-    except ValueError:
-        raise RegistrationRefused(field=field, rule="unknown_value") from None
+def _signed(item: Mapping[str, object], field: str) -> Alg | None:
+    if field not in item:
+        return None
+    alg = choice(item, field, Alg, Alg.RS256)
+    if alg not in _OFFERED:
+        raise RegistrationRefused(field=field, rule="not_offered")
+    return alg
 
 
-def _name(item: Mapping[str, object], field: str) -> str:
-    name = _text(item, field) if field in item else _text(item, "client_name")
-    # Shown as text in templates; control and direction characters would let one name pose as another.
-    if len(name) > NAME_CHARS_MAX or not name.isprintable() or name.strip() != name:
-        raise RegistrationRefused(field=field, rule="name")
-    return name
-
-
-def _web_uri(item: Mapping[str, object], field: str) -> str | None:
-    return check_web_uri(_text(item, field), field=field) if field in item else None
-
-
-def _credential(item: Mapping[str, object], auth: TokenEndpointAuth, jwks: tuple[Mapping[str, str], ...]) -> Alg | None:
+def _credential(
+    item: Mapping[str, object], auth: TokenEndpointAuth, jwks: tuple[Mapping[str, str], ...], jwks_uri: str | None
+) -> Alg | None:
     """Check that there is the one credential the method needs and no other; return the algorithm of its assertions."""
     if (auth in _SECRET_METHODS) != ("client_secret" in item):
         rule = {TokenEndpointAuth.NONE: "not_for_public", TokenEndpointAuth.PRIVATE_KEY_JWT: "not_for_method"}
@@ -205,15 +249,20 @@ def _credential(item: Mapping[str, object], auth: TokenEndpointAuth, jwks: tuple
         if field in item:
             raise RegistrationRefused(field=field, rule="not_for_method")
         return None
-    wanted = _choice(item, field, Alg, Alg.ES256) if field in item else None
-    if not any(wanted is None or key["alg"] == wanted.value for key in jwks):
+    wanted = choice(item, field, Alg, Alg.ES256) if field in item else None
+    if jwks_uri is None and not any(wanted is None or key["alg"] == wanted.value for key in jwks):
         raise RegistrationRefused(field="jwks", rule="missing")
     return wanted
 
 
 def _sector(item: Mapping[str, object], client_id: str, redirect_uris: tuple[str, ...]) -> str:
+    by_address = _fetched(item, "sector_identifier_uri")
+    if by_address is not None:
+        if "sector_identifier" in item:
+            raise RegistrationRefused(field="sector_identifier", rule="two_ways")
+        return host_of(by_address)  # OIDC Core §8.1
     if "sector_identifier" in item:
-        sector = _text(item, "sector_identifier")
+        sector = text(item, "sector_identifier")
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,252}", sector):
             raise RegistrationRefused(field="sector_identifier", rule="form")
         return sector
@@ -224,15 +273,15 @@ def _sector(item: Mapping[str, object], client_id: str, redirect_uris: tuple[str
     return hosts.pop() if hosts else f"{client_id}.invalid"
 
 
-def _scopes(item: Mapping[str, object], *, signs_in: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if not signs_in:
+def _scopes(item: Mapping[str, object], *, for_people: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if not for_people:
         if not item.keys().isdisjoint({"scope", "scopes_required", "scopes_optional"}):
             raise RegistrationRefused(field="scope", rule="not_for_grant")
         return (), ()
     if "scope" in item:
-        required, optional = [scope for scope in _text(item, "scope").split(" ") if scope], list[str]()
+        required, optional = [scope for scope in text(item, "scope").split(" ") if scope], list[str]()
     else:
-        required, optional = list(_texts(item, "scopes_required")), list(_texts(item, "scopes_optional"))
+        required, optional = list(texts(item, "scopes_required")), list(texts(item, "scopes_optional"))
     if OPENID not in required:
         required.insert(0, OPENID)
     if len({*required, *optional}) != len(required) + len(optional):
@@ -244,7 +293,7 @@ def _scopes(item: Mapping[str, object], *, signs_in: bool) -> tuple[tuple[str, .
 
 def _client_scopes(item: Mapping[str, object], grant_types: frozenset[GrantType]) -> tuple[str, ...]:
     field = "scopes_client"
-    scopes = tuple(_texts(item, field))
+    scopes = tuple(texts(item, field))
     if scopes and GrantType.CLIENT_CREDENTIALS not in grant_types:
         raise RegistrationRefused(field=field, rule="not_for_grant")
     # What a person releases cannot be had without the person.
@@ -254,12 +303,12 @@ def _client_scopes(item: Mapping[str, object], grant_types: frozenset[GrantType]
 
 
 def _grant_types(item: Mapping[str, object], *, public: bool) -> frozenset[GrantType]:
-    listed = _texts(item, "grant_types") or [GrantType.AUTHORIZATION_CODE.value]
+    listed = texts(item, "grant_types") or [GrantType.AUTHORIZATION_CODE.value]
     try:
         grants = frozenset(GrantType(entry) for entry in listed)
     except ValueError:
         raise RegistrationRefused(field="grant_types", rule="unknown_value") from None
-    if GrantType.AUTHORIZATION_CODE not in grants and grants != {GrantType.CLIENT_CREDENTIALS}:
+    if USER_GRANTS.isdisjoint(grants) and grants != {GrantType.CLIENT_CREDENTIALS}:
         raise RegistrationRefused(field="grant_types", rule="authorization_code")
     if public and GrantType.CLIENT_CREDENTIALS in grants:
         raise RegistrationRefused(field="grant_types", rule="not_for_public")  # RFC 6749 §4.4
@@ -269,7 +318,7 @@ def _grant_types(item: Mapping[str, object], *, public: bool) -> frozenset[Grant
 def _jwks(item: Mapping[str, object]) -> tuple[Mapping[str, str], ...]:
     value = item.get("jwks", {"keys": []})
     keys = value.get("keys") if isinstance(value, dict) else None
-    if not isinstance(keys, list) or len(keys) > URIS_MAX:
+    if not isinstance(keys, list) or len(keys) > LISTED_MAX:
         raise RegistrationRefused(field="jwks", rule="array")
     parsed: list[Mapping[str, str]] = []
     for key in keys:
@@ -285,8 +334,8 @@ def _filing(value: object) -> Filing:
     fields = ("operator", "icp_number", "protection_record", "protection_level", "app_filing_number")
     if not isinstance(value, dict) or not set(value) <= set(fields):
         raise RegistrationRefused(field="filing", rule="object")
-    texts = {field: value.get(field, "") for field in fields}
-    for field, text in texts.items():
-        if not isinstance(text, str) or len(text) > NAME_CHARS_MAX or (text and not text.isprintable()):
+    given = {field: value.get(field, "") for field in fields}
+    for field, filed in given.items():
+        if not isinstance(filed, str) or len(filed) > NAME_CHARS_MAX or (filed and not filed.isprintable()):
             raise RegistrationRefused(field=field, rule="text")
-    return Filing(**texts)
+    return Filing(**given)

@@ -14,6 +14,7 @@ from idp.audit import Acts
 from idp.clients.authentication import ClientAuthentication, Endpoint, authorization_of, named_client
 from idp.clients.model import Client
 from idp.oauth_errors import InvalidClient, InvalidRequest, OAuthError
+from idp.observed import observe
 from idp.parameters import ParametersRefused, read_form
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -37,17 +38,20 @@ class ClientRequests:
             raise InvalidRequest(field=refused.field, rule=refused.rule) from None
         authorization = authorization_of(request)
         try:
-            return form, await self._authentication.authenticate(form, authorization, endpoint=endpoint)
+            client = await self._authentication.authenticate(form, authorization, endpoint=endpoint)
         except InvalidClient as refused:
+            observe(request, named_client(form, authorization), form, error=refused)
             await self._acts.record(
                 "idp.client.refused",
                 actor="client",
-                subject=named_client(form, authorization),
+                subject=await self._authentication.registered_name(form, authorization),
                 result=refused.rule or refused.error,
                 connection=request,
                 endpoint=endpoint.value,
             )
             raise
+        observe(request, client.client_id, form)
+        return form, client
 
 
 def oauth_json(error: OAuthError) -> Response:

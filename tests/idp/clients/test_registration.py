@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from crypto.errors import TrustError
+from idp.clients.members import RegistrationRefused
 from idp.clients.model import AccessTokenFormat, ClientState, SubjectType
 from idp.clients.redirect_uris import UriRefused, check_redirect_uri, check_web_uri
-from idp.clients.registration import RegistrationRefused, parse_client, parse_clients
+from idp.clients.registration import parse_client, parse_clients
 from idp.clients.secrets import ClientSecretRefused, hash_client_secret, new_client_secret, secret_matches
 from idp.subject import SubjectIdentifiers
 from tests.protocol.world import OpenWorld, registration

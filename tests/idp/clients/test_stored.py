@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from adapters.sql.idp_access import SqlAccessStore
 from crypto.suites import Alg
 from idp.clients.registration import parse_client
 from tests.idp.clients.assertions import keyed
+from tests.idp.registry.people import REGION
 from tests.protocol.world import OpenWorld
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -36,7 +38,8 @@ def test_a_registration_of_the_first_version_is_still_read(opened: OpenWorld, ru
             await world.db.execute(
                 "UPDATE client SET registration = $1 WHERE client_id = 'learning'", json.dumps(stored)
             )
-            assert await world.client("learning") == before
+            # a store of its own: this one remembers what it read a moment ago
+            assert await SqlAccessStore(world.db, region=REGION).client("learning") == before
 
     run(story())
 
