@@ -80,6 +80,13 @@ class InvalidScope(OAuthError):
     error = "invalid_scope"
 
 
+class InvalidTarget(OAuthError):
+    """A resource that is no absolute URI, not registered for the client, or beyond what was granted (RFC 8707 §2)."""
+
+    code = "idp.oauth.invalid_target"
+    error = "invalid_target"
+
+
 class AccessDenied(OAuthError):
     """The person said no, or policy says no."""
 
@@ -143,6 +150,71 @@ class RegistrationNotSupported(OAuthError):
 
     code = "idp.oauth.registration_not_supported"
     error = "registration_not_supported"
+
+
+class AuthorizationPending(OAuthError):
+    """A device code whose person has not answered yet: ask again after the interval (RFC 8628 §3.5)."""
+
+    code = "idp.oauth.authorization_pending"
+    error = "authorization_pending"
+    redirectable = False
+
+
+class SlowDown(OAuthError):
+    """As `AuthorizationPending`, but asked too soon: the interval has grown by five seconds (RFC 8628 §3.5)."""
+
+    code = "idp.oauth.slow_down"
+    error = "slow_down"
+    redirectable = False
+
+
+class ExpiredToken(OAuthError):
+    """A device code past its lifetime (RFC 8628 §3.5)."""
+
+    code = "idp.oauth.expired_token"
+    error = "expired_token"
+    redirectable = False
+
+
+class DeviceDenied(OAuthError):
+    """The person said no to the device (RFC 8628 §3.5); as JSON, not redirected."""
+
+    code = "idp.oauth.device_denied"
+    error = "access_denied"
+    redirectable = False
+
+
+class TemporarilyUnavailable(OAuthError):
+    """Nothing wrong with the request, and nothing to be done with it now: ask again later."""
+
+    code = "idp.oauth.temporarily_unavailable"
+    error = "temporarily_unavailable"
+    redirectable = False
+    status = 503
+
+
+class InvalidRedirectUri(OAuthError):
+    """A redirect URI that may not be registered (RFC 7591 §3.2.2)."""
+
+    code = "idp.oauth.invalid_redirect_uri"
+    error = "invalid_redirect_uri"
+    redirectable = False
+
+
+class InvalidClientMetadata(OAuthError):
+    """Metadata that may not be registered, or not by this platform itself (RFC 7591 §3.2.2)."""
+
+    code = "idp.oauth.invalid_client_metadata"
+    error = "invalid_client_metadata"
+    redirectable = False
+
+
+class InvalidSoftwareStatement(OAuthError):
+    """A software statement: nobody's are trusted here (RFC 7591 §3.2.2)."""
+
+    code = "idp.oauth.invalid_software_statement"
+    error = "invalid_software_statement"
+    redirectable = False
 
 
 class InvalidToken(OAuthError):

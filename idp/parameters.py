@@ -1,4 +1,8 @@
-"""Request parameters, parsed once and strictly: each name once, bounded, valid UTF-8 (RFC 6749 §3.1, §3.2)."""
+"""Request parameters, parsed once and strictly: each name once, bounded, valid UTF-8 (RFC 6749 §3.1, §3.2).
+
+Only `resource` may come more than once (RFC 8707 §2). Its values are then one text with a line feed between them: no value
+holds one, for control characters are refused. `idp.authorize.resources` takes them apart.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,15 @@ VALUE_CHARS_MAX = 4096
 RAW_BYTES_MAX = 16 * 1024
 """A whole query or form; well under what any proxy passes."""
 
+REPEATABLE = frozenset({"resource"})
+"""RFC 8707 §2: several resources are several parameters of one name. No other standard here allows a repetition."""
+
+BETWEEN_VALUES = "\n"
+"""What stands between the values of a repeated parameter."""
+
+# What needs no decoding and holds no control character: most names and values there are.
+_PLAIN = re.compile(r"[A-Za-z0-9_.~:/-]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -57,7 +70,10 @@ def parse_reporting_duplicate(raw: str) -> tuple[Mapping[str, str], str | None]:
         name, value = _decode(raw_name), _decode(raw_value)
         if len(value) > VALUE_CHARS_MAX:
             raise ParametersRefused(field=_safe_name(name), rule="too_long")
-        if name in values:
+        if name in values and name in REPEATABLE:
+            if value:
+                values[name] = f"{values[name]}{BETWEEN_VALUES}{value}" if values[name] else value
+        elif name in values:
             duplicate = duplicate or _safe_name(name)
         else:
             values[name] = value
@@ -86,13 +102,15 @@ def query_of(request: Request) -> str:
 
 
 def _decode(text: str) -> str:
+    if _PLAIN.fullmatch(text):
+        return text
     if _STRAY_PERCENT.search(text):
         raise ParametersRefused(rule="encoding")
     try:
         decoded = unquote_to_bytes(text.replace("+", " ")).decode("utf-8", "strict")
     except UnicodeError:  # also a lone surrogate in the raw text
         raise ParametersRefused(rule="encoding") from None
-    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in decoded):
+    if _CONTROL.search(decoded):
         raise ParametersRefused(rule="encoding")
     return decoded
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from idp.authorize.claims_request import parse_claims
 from idp.authorize.request import AuthorizationRequest
+from idp.authorize.resources import check_registered
 from idp.authorize.response import FORM_POST, RESPONSE_MODES
 from idp.clients.model import Client, ClientState
 from idp.clients.redirect_uris import web_origin
@@ -106,15 +107,21 @@ def _pkce(request: AuthorizationRequest, client: Client) -> None:
             raise InvalidRequest(field="code_challenge", rule="form")
     elif client.require_pkce or client.public:
         raise InvalidRequest(field="code_challenge", rule="missing")
-    elif request.nonce is None:
-        # RFC 9700 §2.1.1: a confidential client without PKCE relies on the nonce.
+    if request.nonce is None and client.require_nonce and (challenge is None or client.require_pkce):
+        # RFC 9700 §2.1.1: a confidential client without PKCE relies on the nonce, unless its registration says that it
+        # sends neither (docs/decisions/0009-neither-challenge-nor-nonce.md).
         raise InvalidRequest(field="nonce", rule="missing")
 
 
 def _scope(request: AuthorizationRequest, client: Client) -> None:
-    if OPENID not in request.scope:
+    check_scopes(request.scope, client)
+
+
+def check_scopes(scopes: tuple[str, ...], client: Client) -> None:
+    """Raise `InvalidScope` unless a client may ask a person for these; the same by every way of asking."""
+    if OPENID not in scopes:
         raise InvalidScope(field="scope", rule="openid_missing")
-    for scope in request.scope:
+    for scope in scopes:
         # Unknown scopes are ignored (OpenID Connect Core §3.1.2.1); known but unregistered ones are refused.
         if scope in KNOWN_SCOPES and scope != OFFLINE_ACCESS and scope not in client.scopes:
             raise InvalidScope(field="scope", rule="not_registered")
@@ -153,7 +160,8 @@ CHECKS: tuple[Callable[[AuthorizationRequest, Client], None], ...] = (
 )
 
 
-def check_request(request: AuthorizationRequest, client: Client) -> None:
+def check_request(request: AuthorizationRequest, client: Client, *, issuer: str) -> None:
     """Run every check in order. Raises the redirectable `OAuthError` of the first that refuses."""
     for check in CHECKS:
         check(request, client)
+    check_registered(request.resources, client, issuer=issuer)

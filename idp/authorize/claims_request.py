@@ -15,12 +15,11 @@ from crypto.encoding import Json, json_object
 from crypto.errors import TrustError
 from idp.model import Acr
 from idp.oauth_errors import InvalidRequest
-from idp.scopes import CLAIMS_OF_SCOPE, OPENID
+from idp.scopes import SCOPE_OF_CLAIM
 
 CLAIMS_CHARS_MAX = 2048
 """All claims of ours, each with its members, in both places, take less than half."""
 
-_SCOPE_OF_CLAIM = {claim: scope for scope, listed in CLAIMS_OF_SCOPE.items() if scope != OPENID for claim in listed}
 _PLACES = ("id_token", "userinfo")
 
 
@@ -28,17 +27,19 @@ _PLACES = ("id_token", "userinfo")
 class ClaimsRequest:
     """What the parameter asks for.
 
-    `scopes` carry the claims asked for; `subs` None: anybody; `acr` are classes in the client's order, unknown ones left
-    out; `acr_bound`: the ID token must name one of `acr` or there is none (essential, with values).
+    `scopes` carry the claims asked for; `id_token` are those asked for in the ID token; `subs` None: anybody; `acr` are
+    classes in the client's order, unknown ones left out; `acr_bound`: the ID token must name one of `acr` or there is none
+    (essential, with values).
     """
 
     scopes: frozenset[str]
+    id_token: frozenset[str]
     subs: frozenset[str] | None
     acr: tuple[Acr, ...]
     acr_bound: bool
 
 
-NOTHING = ClaimsRequest(frozenset(), None, (), acr_bound=False)
+NOTHING = ClaimsRequest(frozenset(), frozenset(), None, (), acr_bound=False)
 
 
 def parse_claims(text: str | None) -> ClaimsRequest:
@@ -52,6 +53,7 @@ def parse_claims(text: str | None) -> ClaimsRequest:
     except TrustError:
         raise InvalidRequest(field="claims", rule="json") from None
     scopes: set[str] = set()
+    in_id_token: set[str] = set()
     subs: frozenset[str] | None = None
     acr: tuple[str, ...] = ()
     acr_bound = False
@@ -61,14 +63,17 @@ def parse_claims(text: str | None) -> ClaimsRequest:
             raise InvalidRequest(field="claims", rule="form")
         for name, about in listed.items():
             values, essential = _member(about)
-            if name in _SCOPE_OF_CLAIM:
-                scopes.add(_SCOPE_OF_CLAIM[name])
+            if name in SCOPE_OF_CLAIM:
+                scopes.add(SCOPE_OF_CLAIM[name])
+                if place == "id_token":
+                    in_id_token.add(name)
             elif name == "sub" and values is not None:
                 subs = frozenset(values) if subs is None else subs & frozenset(values)
             elif name == "acr" and place == "id_token":
                 acr, acr_bound = values or (), essential and values is not None
     known = {member.value for member in Acr}
-    return ClaimsRequest(frozenset(scopes), subs, tuple(Acr(value) for value in acr if value in known), acr_bound)
+    classes = tuple(Acr(value) for value in acr if value in known)
+    return ClaimsRequest(frozenset(scopes), frozenset(in_id_token), subs, classes, acr_bound)
 
 
 def _member(about: Json) -> tuple[tuple[str, ...] | None, bool]:

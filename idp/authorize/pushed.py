@@ -67,7 +67,8 @@ class PushedRequests:
 class PushedRequestEndpoint:
     """Handler of `/par`."""
 
-    def __init__(self, *, requests: ClientRequests, pushed: PushedRequests, acts: Acts) -> None:
+    def __init__(self, issuer: str, *, requests: ClientRequests, pushed: PushedRequests, acts: Acts) -> None:
+        self._issuer = issuer
         self._requests = requests
         self._pushed = pushed
         self._acts = acts
@@ -83,7 +84,7 @@ class PushedRequestEndpoint:
         except OAuthError as error:
             return oauth_json(error)
         try:
-            asked = _checked(form, client)
+            asked = _checked(form, client, issuer=self._issuer)
         except OAuthError as error:
             await self._acts.record(
                 "idp.authorize.refused",
@@ -98,7 +99,7 @@ class PushedRequestEndpoint:
         return JSONResponse(body, status_code=201, headers=NO_STORE)
 
 
-def _checked(form: Mapping[str, str], client: Client) -> AuthorizationRequest:
+def _checked(form: Mapping[str, str], client: Client, *, issuer: str) -> AuthorizationRequest:
     """Return the request when `/authorize` would take it. Raises the `OAuthError` of the first check that refuses."""
     if "request_uri" in form:
         raise InvalidRequest(field="request_uri", rule="not_here")  # RFC 9126 §2.1
@@ -110,5 +111,5 @@ def _checked(form: Mapping[str, str], client: Client) -> AuthorizationRequest:
     except RequestShown as shown:
         # Nobody is there to be shown anything: the same refusal, as JSON.
         raise InvalidRequest(field=shown.field, rule=shown.rule) from None
-    check_request(asked, client)
+    check_request(asked, client, issuer=issuer)
     return asked

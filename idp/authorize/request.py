@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from crypto.encoding import json_strict
+from idp.authorize.resources import parse_resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class AuthorizationRequest:
     response_type: str
     response_mode: str
     scope: tuple[str, ...]
+    resources: tuple[str, ...]
     state: str | None
     nonce: str | None
     code_challenge: str | None
@@ -45,7 +47,7 @@ UI_LOCALES_CHARS_MAX = 100
 """A dozen languages; what comes after them is not read (a preference is never an error, OpenID Connect Core §3.1.2.1)."""
 
 _UNSUPPORTED_FEATURES = ("request", "request_uri", "registration")
-_TUPLES = ("scope", "acr_values", "refused_features")
+_TUPLES = ("scope", "resources", "acr_values", "refused_features")
 
 
 def parse_authorization_request(parameters: Mapping[str, str], duplicate: str | None) -> AuthorizationRequest:
@@ -56,6 +58,7 @@ def parse_authorization_request(parameters: Mapping[str, str], duplicate: str | 
         response_type=parameters.get("response_type", ""),
         response_mode=parameters.get("response_mode", ""),
         scope=_words(parameters.get("scope")),
+        resources=parse_resources(parameters),
         state=parameters.get("state"),
         nonce=parameters.get("nonce"),
         code_challenge=parameters.get("code_challenge"),
@@ -75,7 +78,8 @@ def parse_authorization_request(parameters: Mapping[str, str], duplicate: str | 
 def load_authorization_request(text: str) -> AuthorizationRequest:
     """Read back what `dump` wrote."""
     raw: Any = json_strict(text)
-    tuples = {name: tuple(raw[name]) for name in _TUPLES}
+    # `resources` is absent from requests that the version before wrote, minutes ago.
+    tuples = {name: tuple(raw.get(name, ())) for name in _TUPLES}
     return AuthorizationRequest(**{**raw, **tuples, "prompt": frozenset(raw["prompt"])})
 
 

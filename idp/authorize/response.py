@@ -14,6 +14,7 @@ from starlette.responses import Response
 from idp.authorize.request import AuthorizationRequest
 from idp.clients.redirect_uris import web_origin
 from idp.oauth_errors import OAuthError
+from idp.observed import observe
 from idp.pages.render import Render
 
 QUERY = "query"
@@ -31,10 +32,12 @@ class AuthorizationResponses:
 
     def code(self, request: Request, asked: AuthorizationRequest, code: str) -> Response:
         """Hand the code over."""
+        observe(request, asked.client_id, _told(asked), outcome="code")
         return self._answer(request, asked, {"code": code})
 
     def error(self, request: Request, asked: AuthorizationRequest, error: OAuthError) -> Response:
         """Hand a refusal over. Only for a request whose redirect URI is proven."""
+        observe(request, asked.client_id, _told(asked), error=error)
         parameters = {"error": error.error}
         if error.rule is not None:
             # For the developer: the parameter and the rule, both words of ours (RFC 6749 §4.1.2.1 limits the characters).
@@ -62,3 +65,12 @@ class AuthorizationResponses:
         response.headers["Cache-Control"] = "no-store"
         response.headers["Pragma"] = "no-cache"  # Form Post Response Mode §2: no cache keeps the code
         return response
+
+
+def _told(asked: AuthorizationRequest) -> dict[str, str]:
+    """Return what an answer may be recognised by: nothing that is anybody's secret."""
+    return {
+        "redirect_uri": asked.redirect_uri,
+        "scope": " ".join(asked.scope),
+        "prompt": " ".join(sorted(asked.prompt)),
+    }

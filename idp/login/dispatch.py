@@ -1,6 +1,6 @@
 """The only place that decides the next step of a sign-in.
 
-Order: who (password) → how surely (second factor) → a session → may it be released (consent) → finish. Steps return here
+Order: which account (where the platform asks for a choice) → who (password) → how surely (second factor) → a session → may it be released (consent) → finish. Steps return here
 with a signed proof; nothing else moves a sign-in on.
 """
 
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from crypto.errors import TrustError
 from idp.clients.model import Client, ClientState
 from idp.consent import ConsentQuestion, Consents
+from idp.login.password import password_mark
 from idp.login.policy import SignInPolicy
 from idp.login.proof import StepProofs
 from idp.login.totp import TotpAuthenticator
-from idp.login.transaction import LoginTransaction
-from idp.model import AMR_OF, AccountState, Acr, Authentication, AuthenticatorKind, Session
+from idp.login.transaction import LoginTransaction, StepProof
+from idp.model import AMR_OF, Account, AccountState, Acr, Authentication, AuthenticatorKind, Session
 from idp.people import People
 from idp.store import AccountStore, ClientStore
 
@@ -43,6 +44,13 @@ class ClientRefused(TrustError):
 @dataclass(frozen=True, slots=True)
 class AskPassword:
     """Show the password page."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChooseAccount:
+    """Ask whether to go on with this browser's session or to sign in with another account."""
+
+    session: Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,7 @@ class Finish:
     granted: tuple[str, ...]
 
 
-Step = AskPassword | AskTotp | EnrolTotp | Establish | AskConsent | Finish
+Step = AskPassword | ChooseAccount | AskTotp | EnrolTotp | Establish | AskConsent | Finish
 
 
 class Dispatcher:
@@ -116,6 +124,8 @@ class Dispatcher:
             if session is None or session.reference != transaction.session_reference:
                 raise TransactionRefused(rule="session")
             return await self._release(transaction, session)
+        if session is not None and _choice_open(transaction, session):
+            return ChooseAccount(session)
         if session is not None and await self._sufficient(transaction, session):
             return await self._release(transaction, session)
         return await self._identify(transaction, session)
@@ -124,6 +134,8 @@ class Dispatcher:
         requirement = transaction.requirement
         if not _counts(transaction, session):
             return False
+        if session.authentication.acr is Acr.TWO:  # nothing higher can be required
+            return True
         required = await self._policy.required_acr(session.person, requirement.acr)
         return session.authentication.acr.reaches(required)
 
@@ -137,7 +149,9 @@ class Dispatcher:
             shown.setdefault(AuthenticatorKind.PASSWORD, session.authentication.time)
         if person is None or AuthenticatorKind.PASSWORD not in shown:
             return AskPassword()
-        await self._require_standing(person)
+        account = await self._in_standing(person)
+        if any(_outdated(proof, account) for proof in proofs):
+            return AskPassword()
         required = await self._policy.required_acr(person, transaction.requirement.acr)
         if required is Acr.TWO and AuthenticatorKind.TOTP not in shown:
             if await self._totp.enrolled(person):
@@ -155,11 +169,15 @@ class Dispatcher:
             ),
         )
 
-    async def _require_standing(self, person: str) -> None:
+    async def _in_standing(self, person: str) -> Account:
         account = await self._accounts.account(person)
-        active = account is not None and account.state is AccountState.ACTIVE
-        if not active or not await self._people.in_good_standing(person):
+        if (
+            account is None
+            or account.state is not AccountState.ACTIVE
+            or not await self._people.in_good_standing(person)
+        ):
             raise AccountRefused(rule="standing")
+        return account
 
     async def _release(self, transaction: LoginTransaction, session: Session) -> Step:
         release = transaction.release
@@ -168,12 +186,26 @@ class Dispatcher:
         client = await self._clients.client(release.client_id)
         if client is None or client.state is not ClientState.ACTIVE:
             raise ClientRefused(rule="state")
+        if client.owner not in {None, session.person}:
+            raise ClientRefused(rule="sandbox")  # a developer's trial platform sees nobody else's data
         answer = await self._consents.granted_or_question(
             session.person, client, release.scopes, again=transaction.requirement.consent_again
         )
         if isinstance(answer, ConsentQuestion):
             return AskConsent(session, client, answer)
         return Finish(session, answer)
+
+
+def _choice_open(transaction: LoginTransaction, session: Session) -> bool:
+    # A session that does not count (too old, or a fresh sign-in asked for) leads to the password page, where anybody may
+    # sign in: there is nothing to choose.
+    undecided = transaction.requirement.choose and transaction.chosen != session.reference
+    return undecided and _counts(transaction, session)
+
+
+def _outdated(proof: StepProof, account: Account) -> bool:
+    # A password that was right when it was typed, and has been changed since (the person found out that it was stolen).
+    return proof.kind is AuthenticatorKind.PASSWORD and proof.credential != password_mark(account.password_hash)
 
 
 def _counts(transaction: LoginTransaction, session: Session) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -13,9 +14,11 @@ from crypto.errors import TrustError
 from idp.audit import Acts
 from idp.consent import Consents
 from idp.login.dispatch import (
+    AccountRefused,
     AskConsent,
     AskPassword,
     AskTotp,
+    ChooseAccount,
     EnrolTotp,
     Finish,
     Step,
@@ -23,17 +26,23 @@ from idp.login.dispatch import (
 )
 from idp.login.flow import STEP_PATH, Flow, Flows, step_redirect
 from idp.login.local_path import local_path
-from idp.login.password import PasswordAuthenticator, SignInRefused
+from idp.login.password import PasswordAuthenticator, SignInRefused, password_mark
 from idp.login.totp import CodeRefused, TotpAuthenticator
 from idp.login.transaction import Purpose, Requirement
+from idp.login.username import normalise
 from idp.model import Acr, AuthenticatorKind
 from idp.pages.render import Render
 from idp.parameters import parse_parameters, query_of, read_form
+from idp.people import People
+from idp.routes import without_head
 from idp.scopes import CLAIMS_OF_SCOPE
-from idp.store import AccountStore
+from idp.store import AccountStore, ClientStore
 
 NO_STORE = {"Cache-Control": "no-store"}
 """Pages with a handle, a name or a seed stay out of every cache."""
+
+
+_NAME = re.compile(r"[\w.@+-]{1,64}")
 
 
 class SignInPages:
@@ -46,6 +55,8 @@ class SignInPages:
         password: PasswordAuthenticator,
         totp: TotpAuthenticator,
         accounts: AccountStore,
+        clients: ClientStore,
+        people: People,
         consents: Consents,
         acts: Acts,
         render: Render,
@@ -54,6 +65,8 @@ class SignInPages:
         self._password = password
         self._totp = totp
         self._accounts = accounts
+        self._clients = clients
+        self._people = people
         self._consents = consents
         self._acts = acts
         self._render = render
@@ -61,8 +74,9 @@ class SignInPages:
     def routes(self) -> list[Route]:
         """Return the routes of sign-in."""
         return [
-            Route("/signin", self.sign_in, methods=["GET"]),
-            Route(STEP_PATH, self.step, methods=["GET"]),
+            without_head(Route("/signin", self.sign_in, methods=["GET"])),
+            without_head(Route(STEP_PATH, self.step, methods=["GET"])),
+            Route("/signin/account", self.post_account, methods=["POST"]),
             Route("/signin/password", self.post_password, methods=["POST"]),
             Route("/signin/totp", self.post_totp, methods=["POST"]),
             Route("/signin/enrol", self.post_enrol, methods=["POST"]),
@@ -75,14 +89,16 @@ class SignInPages:
         parameters = parse_parameters(query_of(request))
         # A page that needs a stronger sign-in sends the person here with `acr=2`.
         acr = Acr.TWO if parameters.get("acr") == "2" else Acr.ONE
-        requirement = Requirement(acr=acr, not_before=0, fresh=False, consent_again=False, login_hint="")
+        # One that needs a person who has just shown it is them (ASVS 5.0 §7.5.1) adds `fresh=yes`.
+        fresh = parameters.get("fresh") == "yes"
+        requirement = Requirement(acr=acr, not_before=0, fresh=fresh, consent_again=False, login_hint="")
         browser = self._flows.browser_secret(request)
         continuation = local_path(parameters.get("return"))
-        transaction = self._flows.prepare(Purpose.FIRST_PARTY, continuation, requirement, None, browser)
+        transaction = self._flows.prepare(Purpose.FIRST_PARTY, requirement, None)
         step = await self._flows.decide(transaction, await self._flows.sessions.current(request))
         if isinstance(step, Finish):
             return RedirectResponse(continuation, status_code=303)
-        return await self._flows.begin(transaction, browser)
+        return await self._flows.begin(transaction, continuation, browser)
 
     async def step(self, request: Request) -> Response:
         """Ask the dispatcher what is missing, and show that page or finish."""
@@ -91,6 +107,25 @@ class SignInPages:
         if isinstance(step, Finish):
             return await self._flows.finish(request, flow, step)
         return await self._page(request, flow, step, error=None)
+
+    async def post_account(self, request: Request) -> Response:
+        """Take the choice: the session that was shown, or another account, which signs in anew."""
+        form = await read_form(request)
+        flow = await self._flow_of(request, form)
+        step = await self._flows.decide(flow.transaction, flow.session)
+        if not isinstance(step, ChooseAccount):
+            return step_redirect(flow.handle)
+        after = flow.transaction
+        if form.get("choice") == "other":
+            hint = "" if await self._named_by_hint(flow, step.session.person) else after.requirement.login_hint
+            requirement = replace(after.requirement, choose=False, fresh=True, login_hint=hint)
+            after = replace(after, requirement=requirement)
+        elif form.get("choice") == "continue" and form.get("session") == step.session.reference:
+            after = replace(after, chosen=step.session.reference)
+        # Anything else, also a yes to a session that is no longer this browser's, is asked again.
+        if after != flow.transaction:
+            await self._flows.advance(flow, after)
+        return step_redirect(flow.handle)
 
     async def post_password(self, request: Request) -> Response:
         """Check name and password."""
@@ -102,7 +137,10 @@ class SignInPages:
         except SignInRefused as refusal:
             await self._refused(request, AuthenticatorKind.PASSWORD, "unknown", refusal)
             return await self._page(request, flow, AskPassword(), error=refusal, typed=username)
-        return await self._flows.complete_step(request, flow, AuthenticatorKind.PASSWORD, account.person)
+        mark = password_mark(account.password_hash)
+        return await self._flows.complete_step(
+            request, flow, AuthenticatorKind.PASSWORD, account.person, credential=mark
+        )
 
     async def post_totp(self, request: Request) -> Response:
         """Check a code."""
@@ -116,7 +154,7 @@ class SignInPages:
         except CodeRefused as refusal:
             await self._refused(request, AuthenticatorKind.TOTP, step.person, refusal)
             return await self._page(request, flow, step, error=refusal)
-        return await self._flows.complete_step(request, flow, AuthenticatorKind.TOTP, step.person)
+        return await self._flows.complete_step(request, flow, AuthenticatorKind.TOTP, step.person, credential="")
 
     async def post_enrol(self, request: Request) -> Response:
         """Confirm a new phone app with its first code."""
@@ -132,7 +170,7 @@ class SignInPages:
         await self._acts.record(
             "idp.login.totp_enrolled", actor=step.person, subject=step.person, result="ok", connection=request
         )
-        return await self._flows.complete_step(request, flow, AuthenticatorKind.TOTP, step.person)
+        return await self._flows.complete_step(request, flow, AuthenticatorKind.TOTP, step.person, credential="")
 
     async def post_consent(self, request: Request) -> Response:
         """Keep what the person allows."""
@@ -180,12 +218,19 @@ class SignInPages:
     async def _page(
         self, request: Request, flow: Flow, step: Step, *, error: TrustError | None, typed: str = ""
     ) -> Response:
-        context: dict[str, object] = {"t_handle": flow.handle, "error": error}
+        context: dict[str, object] = {"t_handle": flow.handle, "error": error, "client_name": "", "platform": None}
         release = flow.transaction.release
-        if release is not None and release.origin:
-            # Browsers apply form-action to the redirect after a form: the page says where its form may lead.
-            request.state.form_action = (release.origin,)
-        if isinstance(step, AskPassword):
+        if release is not None:
+            client = await self._clients.client(release.client_id)
+            context["client_name"] = "" if client is None else client.name(request.state.locale)
+            context["platform"] = client
+            if release.origin:
+                # Browsers apply form-action to the redirect after a form: the page says where its form may lead.
+                request.state.form_action = (release.origin,)
+        if isinstance(step, ChooseAccount):
+            template = "idp/choose_account.html"
+            context |= await self._choice(flow, step)
+        elif isinstance(step, AskPassword):
             template = "idp/sign_in.html"
             # Exactly what was typed, never how the register writes it: a known and an unknown name look the same.
             context["login_hint"] = typed or flow.transaction.requirement.login_hint
@@ -203,7 +248,6 @@ class SignInPages:
             await self._flows.bind_session(flow, step.session)
             context |= {
                 "client": step.client,
-                "client_name": step.client.name(request.state.locale),
                 "question": step.question,
                 "claims_of": CLAIMS_OF_SCOPE,
             }
@@ -212,6 +256,29 @@ class SignInPages:
         response = self._render(request, template, context, 200 if error is None else 422)
         response.headers.update(NO_STORE)
         return response
+
+    async def _choice(self, flow: Flow, step: ChooseAccount) -> dict[str, object]:
+        """Return what the chooser shows: the one session of this browser, by the name the person goes by.
+
+        Nobody who signed in here before is ever listed: on a shared computer that would tell who was at it.
+        """
+        profile = await self._people.profile(step.session.person, affiliations=False)
+        if profile is None:
+            raise AccountRefused(rule="standing")
+        hint = flow.transaction.requirement.login_hint
+        return {
+            "display_name": profile.display_name,
+            "session_reference": step.session.reference,
+            "other_first": bool(hint) and not await self._named_by_hint(flow, step.session.person),
+            # On a button of ours stands a name or nothing: whole sentences could be the platform's word as if it were ours.
+            "other_name": hint if _NAME.fullmatch(hint) else "",
+        }
+
+    async def _named_by_hint(self, flow: Flow, person: str) -> bool:
+        """Whether the hint is the sign-in name of this person; only ever said to the person themselves."""
+        hint = flow.transaction.requirement.login_hint
+        account = await self._accounts.account(person) if hint else None
+        return account is not None and account.username == normalise(hint)
 
     async def _with_seed(self, flow: Flow, person: str) -> Flow:
         if flow.transaction.pending_seed:

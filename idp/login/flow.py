@@ -68,17 +68,15 @@ class Flows:
         self._random_bytes = random_bytes
         self.sessions = sessions
 
-    def prepare(
-        self, purpose: Purpose, continuation: str, requirement: Requirement, release: Release | None, browser: str
-    ) -> LoginTransaction:
-        """Return a transaction not yet kept anywhere, for the browser whose secret this is."""
+    def prepare(self, purpose: Purpose, requirement: Requirement, release: Release | None) -> LoginTransaction:
+        """Return what is to be decided about, kept nowhere and tied to no browser; `begin` does both if it must."""
         return LoginTransaction(
             purpose=purpose,
-            continuation=continuation,
+            continuation="",
             requirement=requirement,
             release=release,
-            browser_hash=b64u_encode(cookie_hash(browser)),
-            nonce=b64u_encode(self._random_bytes(REFERENCE_BYTES)),
+            browser_hash="",
+            nonce="",
             proofs=(),
             pending_seed="",
             session_reference="",
@@ -92,9 +90,21 @@ class Flows:
         """Ask the dispatcher."""
         return await self._dispatcher.next_step(transaction, session)
 
-    async def begin(self, transaction: LoginTransaction, browser: str, *, ui_locales: str = "") -> Response:
-        """Keep the transaction and send the browser to its first step, in one of these languages if there is one of ours."""
-        handle = await self._transactions.begin(transaction)
+    async def begin(
+        self, transaction: LoginTransaction, continuation: str, browser: str, *, ui_locales: str = ""
+    ) -> Response:
+        """Keep a prepared transaction for the browser whose secret this is, and send that to its first step.
+
+        `ui_locales`: in one of these languages, if there is one of ours.
+        """
+        handle = await self._transactions.begin(
+            replace(
+                transaction,
+                continuation=continuation,
+                browser_hash=b64u_encode(cookie_hash(browser)),
+                nonce=b64u_encode(self._random_bytes(REFERENCE_BYTES)),
+            )
+        )
         response = step_redirect(handle, ui_locales)
         self.sessions.cookies.set_browser(response, browser)
         return response
@@ -113,9 +123,11 @@ class Flows:
         if not await self._transactions.advance(flow.handle, flow.transaction, after):
             raise TransactionRefused(rule="overtaken")
 
-    async def complete_step(self, request: Request, flow: Flow, kind: AuthenticatorKind, person: str) -> Response:
+    async def complete_step(
+        self, request: Request, flow: Flow, kind: AuthenticatorKind, person: str, *, credential: str
+    ) -> Response:
         """Sign the step; when identity is complete open the session; send the browser back to the dispatcher."""
-        proof = self._proofs.sign(flow.transaction, kind, person, self._clock())
+        proof = self._proofs.sign(flow.transaction, kind, person, self._clock(), credential=credential)
         after = flow.transaction.with_proof(proof)
         step = await self._dispatcher.next_step(after, flow.session)
         response = step_redirect(flow.handle)

@@ -1,15 +1,18 @@
 """The password authenticator.
 
 Every refusal looks and costs the same: unknown name, wrong password, empty password, account not active, too many tries
-all run exactly one password hash and raise the one `SignInRefused`.
+all run exactly one password hash, commit exactly one write, and raise the one `SignInRefused`.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
+from crypto.encoding import b64u_encode
 from crypto.errors import TrustError
 from crypto.password import PasswordMismatch
+from crypto.sm3 import sm3
 from idp.login.username import normalise
 from idp.model import Account, AccountState, AuthenticatorKind, Clock
 from idp.store import AccountStore, Attempt
@@ -49,9 +52,11 @@ class PasswordAuthenticator:
         """Return the account whose password this is. Raises `SignInRefused`."""
         if len(password.encode("utf-8", "surrogatepass")) > PASSWORD_BYTES_MAX:
             password = ""  # refused below at the usual cost
-        account = await self._store.account_by_username(normalise(typed_name))
-        attempt = Attempt.ABSENT
-        if account is not None:
+        username, attempt = normalise(typed_name), Attempt.ABSENT
+        account = await self._store.account_by_username(username)
+        if account is None:
+            await self._store.spend_attempt_of_nobody(username, self._clock())
+        else:
             attempt = await self._store.reserve_attempt(account.person, AuthenticatorKind.PASSWORD, self._clock())
         stored = None if account is None else account.password_hash
         try:
@@ -66,8 +71,16 @@ class PasswordAuthenticator:
         ):
             raise SignInRefused(rule="credentials")
         await self._store.clear_failures(account.person, AuthenticatorKind.PASSWORD)
-        if renew:
-            await self._store.replace_password_hash(
-                account.person, account.password_hash, await self._verifier.hash(password)
-            )
-        return account
+        if not renew:
+            return account
+        renewed = await self._verifier.hash(password)
+        await self._store.replace_password_hash(account.person, account.password_hash, renewed)
+        return replace(account, password_hash=renewed)
+
+
+def password_mark(stored: str) -> str:
+    """Return what names a stored password, and so one choice of it, without being good for guessing it: 22 characters.
+
+    What is hashed is a PHC string with its random salt, which stays in the database.
+    """
+    return b64u_encode(sm3(b"password mark\x00" + stored.encode())[:16])

@@ -21,19 +21,24 @@ class StepProofs:
             raise ValueError("the step key needs at least 32 bytes")
         self._key = key
 
-    def sign(self, transaction: LoginTransaction, kind: AuthenticatorKind, person: str, time: int) -> StepProof:
-        """Say that `person` has just shown `kind`."""
-        return StepProof(kind, person, time, self._mac(transaction, kind, person, time))
+    def sign(
+        self, transaction: LoginTransaction, kind: AuthenticatorKind, person: str, time: int, *, credential: str
+    ) -> StepProof:
+        """Say that `person` has just shown `kind`. `credential`: see `StepProof`."""
+        return StepProof(kind, person, time, credential, self._mac(transaction, kind, person, time, credential))
 
     def believed(self, transaction: LoginTransaction) -> tuple[StepProof, ...]:
         """Return the proofs that hold, all of one person: the first one's."""
         good = [
-            proof
-            for proof in transaction.proofs
-            if hmac.compare_digest(proof.mac, self._mac(transaction, proof.kind, proof.person, proof.time))
+            proof for proof in transaction.proofs if hmac.compare_digest(proof.mac, self._mac_of(transaction, proof))
         ]
         return tuple(proof for proof in good if proof.person == good[0].person)
 
-    def _mac(self, transaction: LoginTransaction, kind: AuthenticatorKind, person: str, time: int) -> str:
-        said = "\x00".join(("step", transaction.nonce, transaction.browser_hash, kind, person, str(time)))
+    def _mac_of(self, transaction: LoginTransaction, proof: StepProof) -> str:
+        return self._mac(transaction, proof.kind, proof.person, proof.time, proof.credential)
+
+    def _mac(
+        self, transaction: LoginTransaction, kind: AuthenticatorKind, person: str, time: int, credential: str
+    ) -> str:
+        said = "\x00".join(("step", transaction.nonce, transaction.browser_hash, kind, person, str(time), credential))
         return b64u_encode(hmac_sm3(self._key, said.encode()))

@@ -20,6 +20,7 @@ class Purpose(StrEnum):
 
     AUTHORIZATION = "authorization"
     FIRST_PARTY = "first_party"
+    DEVICE = "device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Requirement:
     """What the sign-in must reach.
 
     The class, an authentication not older than `not_before` (seconds; 0 = any), and with `fresh` one made in this very
-    transaction (`prompt=login`), whatever session the browser brings.
+    transaction (`prompt=login`), whatever session the browser brings. With `choose` the person says first whether they go
+    on with the session of this browser (`prompt=select_account`).
     """
 
     acr: Acr
@@ -35,6 +37,7 @@ class Requirement:
     fresh: bool
     consent_again: bool
     login_hint: str
+    choose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,16 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class StepProof:
-    """An authenticator's signed word that `person` showed it `kind` at `time` in one transaction."""
+    """An authenticator's signed word that `person` showed it `kind` at `time` in one transaction.
+
+    `credential` names which one was shown (`idp.login.password.password_mark`), so that a password that is changed in the
+    middle of a sign-in counts no longer; empty for a one-time code, which ends the sign-in's steps at once.
+    """
 
     kind: AuthenticatorKind
     person: str
     time: int
+    credential: str
     mac: str
 
 
@@ -61,7 +69,8 @@ class LoginTransaction:
     """One sign-in under way. `continuation` is what the finisher of `purpose` needs; nobody else reads it.
 
     `nonce` names the transaction inside proofs; `pending_seed` is a sealed TOTP seed shown for enrolment;
-    `session_reference` is set once the sign-in has its session, and ties what follows to it.
+    `session_reference` is set once the sign-in has its session, and ties what follows to it. `chosen` is the reference of
+    the session the person said to go on with; it does not say that the session is enough.
     """
 
     purpose: Purpose
@@ -73,6 +82,7 @@ class LoginTransaction:
     proofs: tuple[StepProof, ...]
     pending_seed: str
     session_reference: str
+    chosen: str = ""
 
     def with_proof(self, proof: StepProof) -> LoginTransaction:
         """Return the transaction with one more proof and no pending seed. A password begins anew: it may be another's."""
@@ -121,9 +131,12 @@ def _load(payload: bytes) -> LoginTransaction:
         browser_hash=raw["browser_hash"],
         nonce=raw["nonce"],
         proofs=tuple(
-            StepProof(AuthenticatorKind(proof["kind"]), proof["person"], proof["time"], proof["mac"])
+            StepProof(
+                AuthenticatorKind(proof["kind"]), proof["person"], proof["time"], proof["credential"], proof["mac"]
+            )
             for proof in raw["proofs"]
         ),
         pending_seed=raw["pending_seed"],
         session_reference=raw["session_reference"],
+        chosen=raw.get("chosen", ""),  # absent from what the version before wrote, minutes ago
     )

@@ -40,7 +40,7 @@ def test_an_essential_claim_is_asked_for_released_and_told(opened: OpenWorld, ru
             assert body["scope"] == "openid profile"
             told = (await world.userinfo(body["access_token"])).json()
             assert told["name"] == "张·𠮷禾"
-            assert set(told) == {"sub", "name", "nickname"}
+            assert set(told) == {"sub", "name", "nickname", "updated_at"}
 
     run(story())
 

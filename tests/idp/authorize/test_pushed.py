@@ -309,3 +309,24 @@ def test_a_request_uri_of_the_clients_own_stays_unsupported_and_discovery_says_s
             assert said["request_uri_parameter_supported"] is False
 
     run(story())
+
+
+def test_whoever_only_looks_uses_nothing_up(opened: OpenWorld, run: Run) -> None:
+    """HEAD of a mail scanner or a preview, on the way of the link through other hands."""
+
+    async def story() -> None:
+        async with opened() as world:
+            browser = world.browser()
+            request_uri = await pushed(world)
+            looked = await browser.http.head("/authorize", params={"client_id": "learning", "request_uri": request_uri})
+            assert looked.status_code == 405
+            assert {method.strip() for method in looked.headers["allow"].split(",")} == {"GET", "POST"}
+            answer = await browser.get("/authorize", client_id="learning", request_uri=request_uri)
+            step = await browser.http.head(answer.location)
+            assert step.status_code == 405
+            page = await browser.follow(answer)
+            consent = await browser.password(page, "lin")
+            await browser.http.head("/signin/step", params={"t": consent.hidden("t")})
+            assert "code" in (await browser.allow(consent)).query
+
+    run(story())

@@ -246,12 +246,13 @@ def test_a_step_proof_counts_only_where_and_for_whom_it_was_made() -> None:
     requirement = Requirement(Acr.ONE, 0, fresh=False, consent_again=False, login_hint="")
     transaction = LoginTransaction(Purpose.FIRST_PARTY, "/", requirement, None, "browser", "nonce", (), "", "")
     proofs = StepProofs(b"k" * 32)
-    proof = proofs.sign(transaction, AuthenticatorKind.PASSWORD, "1", 5)
+    proof = proofs.sign(transaction, AuthenticatorKind.PASSWORD, "1", 5, credential="mark")
     assert proofs.believed(transaction.with_proof(proof)) == (proof,)
     for forged in (
         replace(proof, person="2"),
         replace(proof, kind=AuthenticatorKind.TOTP),
         replace(proof, time=6),
+        replace(proof, credential="other"),
         replace(proof, mac="x"),
     ):
         assert proofs.believed(transaction.with_proof(forged)) == ()
