@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from adapters.parts import Parts
+from adapters.static_facts import FACT_MEMBERS, FACT_SENTENCES, StaticFacts, read_facts, record_facts
 from crypto.encoding import json_strict
 from crypto.errors import TrustError
 from crypto.password import MAX_PASSWORD_CHARACTERS, PasswordMismatch
@@ -44,8 +45,9 @@ PASSWORD_CHARS_MIN: Final = 8
 SECOND_FACTOR: Final[Mapping[str, Acr]] = {"none": Acr.ONE, "required": Acr.TWO}
 """What `second_factor` may say; left out, the deployment's own rule holds."""
 
-USER_MEMBERS: Final = frozenset({"username", "password", "display_name", "real_name", "second_factor"})
+USER_MEMBERS: Final = frozenset({"username", "password", "display_name", "real_name", "second_factor"}) | FACT_MEMBERS
 _SENTENCES: Final[Mapping[str, str]] = {
+    **FACT_SENTENCES,
     "readable": "the file cannot be read",
     "too_large": f"more than {FILE_BYTES_MAX} bytes",
     "writable_by_all": "anybody on this machine can write to the file; take that right away (chmod o-w)",
@@ -103,6 +105,7 @@ class StaticUser:
     display_name: str | None
     real_name: PersonName = field(repr=False)
     required: Acr | None
+    facts: StaticFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +215,11 @@ class _UserReader:
         stated = item.get("second_factor")
         if "second_factor" in item and (not isinstance(stated, str) or stated not in SECOND_FACTOR):
             self.refuse("second_factor", "unknown_value")
+        facts = read_facts(item, self.refuse)
         if len(self._problems) > before or real_name is None:
             return None
         required = SECOND_FACTOR[stated] if isinstance(stated, str) else None
-        return StaticUser(self._entry, username, password, display_name, real_name, required)
+        return StaticUser(self._entry, username, password, display_name, real_name, required, facts)
 
     def _text(self, item: Mapping[str, object], member: str) -> str:
         value = item.get(member)
@@ -353,16 +357,21 @@ async def _create(parts: Parts, user: StaticUser, acts: Acts) -> str:
     # Killed between the two writes, a start leaves a person without an account; the next makes another.
     enrolled = await parts.registry.enrol_person(request, now=now)
     person = str(enrolled.person.number)
+    await record_facts(parts, enrolled.person, user.facts)
     await parts.access.create_account(Account(person, user.username, AccountState.ACTIVE, password_hash), now)
     await acts.record("idp.static.account_created", actor=SYSTEM, subject=person, result="ok", connection=None)
     return person
 
 
 async def _update(parts: Parts, user: StaticUser, held: tuple[Account, Person], acts: Acts) -> str:
-    """Bring name and password to what the file says. The account's state is an administrator's and stays."""
+    """Bring name, facts and password to what the file says. The account's state is an administrator's and stays."""
     account, person = held
     if user.display_name is not None and user.display_name != person.display_name:
         await parts.registry.set_display_name(person.number, user.display_name, now=parts.clock())
+    if await record_facts(parts, person, user.facts):
+        await acts.record(
+            "idp.static.facts_changed", actor=SYSTEM, subject=account.person, result="ok", connection=None
+        )
     try:
         await parts.passwords.verify(account.password_hash, user.password)
     except PasswordMismatch:

@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from faker import Faker
 
 from idp.authority.model import Duty, Level, NewOffice, OfficeKind, Unit
+from idp.registry.contact import ContactStatement, PostalAddress
 from idp.registry.division import NATION
 from idp.registry.id_number import IdNumber, check_sign, parse_id_number
 from idp.registry.model import (
@@ -74,6 +75,12 @@ class DemoPerson:
     login: str
     enrolment: EnrolmentRequest = field(repr=False)
     office: DemoOffice | None
+
+    @property
+    def contact(self) -> ContactStatement:
+        """What the person states of how to reach them; `.example` is nobody's domain (RFC 2606 §2)."""
+        address = PostalAddress(f"演示市演示区大学路1号 {self.login} 室", "重庆市", "演示区", "400000")
+        return ContactStatement(f"{self.login}@mail.example", self.enrolment.phone, address, "zh-CN", "Asia/Shanghai")
 
     @property
     def school(self) -> SchoolCode | None:

@@ -112,6 +112,7 @@ async def _enrol_people(parts: Parts, province: DemoProvince, secrets: DemoSecre
         now = parts.clock()
         enrolled = await parts.registry.enrol_person(person.enrolment, now=now)
         number: PersonNumber = enrolled.person.number
+        await parts.registry.state_contact(number, person.contact, proven={}, now=now)
         if person.office is not None:
             await parts.authority.grant_office(person.office.for_person(number), by=None, now=now)
         username = normalise(person.login)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adapters.sql.database import Database
+from adapters.sql.idp_registry_contact import SqlContacts
 from adapters.sql.idp_registry_enrol import EnrolmentDesk, enrol
 from adapters.sql.idp_registry_people import SqlPeople
 from adapters.sql.idp_registry_schools import SqlSchools
@@ -16,7 +17,7 @@ from idp.registry.person_number import RandomBytes
 from idp.registry.store import MAX_PAGE
 
 
-class SqlRegistryStore(SqlSchools, SqlPeople):
+class SqlRegistryStore(SqlSchools, SqlPeople, SqlContacts):
     """The register of one deployment. `region` is the six-digit code of the province it serves."""
 
     def __init__(
@@ -25,6 +26,7 @@ class SqlRegistryStore(SqlSchools, SqlPeople):
         person_sealer = PersonSealer(sealer, index)
         SqlSchools.__init__(self, db)
         SqlPeople.__init__(self, db, person_sealer)
+        SqlContacts.__init__(self, db, person_sealer)
         self._desk = EnrolmentDesk(person_sealer, random_bytes, region)
 
     async def enrol_person(self, request: EnrolmentRequest, *, now: int) -> Enrolment:

@@ -13,6 +13,7 @@ from idp.registry.model import (
     Affiliation,
     AffiliationKind,
     Conflict,
+    NamedPerson,
     Person,
     ProofingLevel,
     Source,
@@ -63,6 +64,34 @@ class SqlPeople:
     async def person(self, number: PersonNumber) -> Person:
         """See `RegistryStore.person`."""
         return self._sealer.person(await self._row(number))
+
+    async def named(self, number: PersonNumber) -> NamedPerson:
+        """See `RegistryStore.named`."""
+        row = await self._db.fetch_one(
+            "SELECT number, status, display_name, real_name, given_name, family_name, locale, zoneinfo, updated_at"
+            " FROM person WHERE number = $1",
+            number.value,
+        )
+        if row is None:
+            raise PersonUnknown(field="person_number", rule="unknown")
+        return NamedPerson(
+            number=number,
+            status=AccountStatus(row["status"]),
+            display_name=row["display_name"],
+            real_name=self._sealer.open_optional(row, "real_name"),
+            given_name=self._sealer.open_optional(row, "given_name"),
+            family_name=self._sealer.open_optional(row, "family_name"),
+            locale=row["locale"],
+            zoneinfo=row["zoneinfo"],
+            updated_at=row["updated_at"],
+        )
+
+    async def status(self, number: PersonNumber) -> AccountStatus:
+        """See `RegistryStore.status`."""
+        row = await self._db.fetch_one("SELECT status FROM person WHERE number = $1", number.value)
+        if row is None:
+            raise PersonUnknown(field="person_number", rule="unknown")
+        return AccountStatus(row["status"])
 
     async def find_by_id_number(self, id_number: IdNumber) -> Person | None:
         """See `RegistryStore.find_by_id_number`."""
@@ -129,7 +158,8 @@ class SqlPeople:
             await person_in(tx, number)
             _living(
                 await tx.fetch_one(
-                    "UPDATE person SET phone = $2, updated_at = $3 WHERE number = $1 AND status <> 'deleted'"
+                    "UPDATE person SET phone = $2, phone_verified_at = NULL, updated_at = $3"
+                    " WHERE number = $1 AND status <> 'deleted'"
                     " RETURNING number",
                     number.value,
                     sealed,
@@ -245,7 +275,9 @@ async def _delete(tx: Transaction, number: PersonNumber, now: int) -> Row | None
     """Destroy what is known of a person and end what they hold; return the tombstone, None where it is one already."""
     row = await tx.fetch_one(
         "UPDATE person SET status = 'deleted', display_name = $2, real_name = NULL, foreign_name = NULL, birth = NULL,"
-        " id_number = NULL, id_index = NULL, phone = NULL, updated_at = $3"
+        " id_number = NULL, id_index = NULL, phone = NULL, phone_verified_at = NULL, email = NULL,"
+        " email_verified_at = NULL, address = NULL, given_name = NULL, family_name = NULL, locale = NULL,"
+        " zoneinfo = NULL, updated_at = $3"
         " WHERE number = $1 AND status <> 'deleted' RETURNING *",
         number.value,
         DELETED_DISPLAY_NAME,

@@ -64,17 +64,24 @@ class PersonSealer:
         """Read a row of `person`, opening what `Person` carries."""
         birth = self.open_optional(row, "birth")
         foreign_name = self.open_optional(row, "foreign_name")
+        given_name = self.open_optional(row, "given_name")
+        family_name = self.open_optional(row, "family_name")
         return Person(
             number=PersonNumber(row["number"]),
             display_name=row["display_name"],
             real_name=PersonName(self.open_optional(row, "real_name") or ""),
             foreign_name=None if foreign_name is None else PersonName(foreign_name),
+            given_name=None if given_name is None else PersonName(given_name),
+            family_name=None if family_name is None else PersonName(family_name),
             birth=None if birth is None else date.fromisoformat(birth),
+            locale=row["locale"],
+            zoneinfo=row["zoneinfo"],
             has_id_number=row["id_index"] is not None,
             has_phone=row["phone"] is not None,
             proofing=ProofingLevel(row["proofing"]),
             status=AccountStatus(row["status"]),
             created_at=row["created_at"],
+            updated_at=row["updated_at"],
             provenance=provenance_of(row),
             region=row["region"],
             shard=row["shard"],

@@ -91,7 +91,13 @@ SEALED_TABLES: Final[tuple[SealedTable, ...]] = (
     SealedTable("idp", "signing_key", ("owner", "kid"), ("sealed_private",), _provider_key),
     SealedTable("idp", "authenticator", ("person", "kind"), ("sealed_seed",), _authenticator),
     SealedTable(
-        "idp", "person", ("number",), ("real_name", "foreign_name", "birth", "id_number", "phone"), _person
+        "idp",
+        "person",
+        ("number",),
+        (
+            "real_name", "foreign_name", "given_name", "family_name", "birth", "id_number", "phone", "email", "address",
+        ),
+        _person,
     ),
     SealedTable("idp", "registry_conflict", ("id",), ("stated",), _conflict),
     SealedTable("credentials", "signing_key", ("kid",), ("sealed",), _issuer_key),

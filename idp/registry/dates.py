@@ -1,13 +1,22 @@
-"""Calendar dates in files and forms."""
+"""Calendar dates in files and forms, and the day it is."""
 
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 
 from idp.registry.errors import DateRefused
 
 _SHAPE = re.compile(r"([0-9]{4})(?:-([0-9]{2})-([0-9]{2})|([0-9]{2})([0-9]{2})|/([0-9]{1,2})/([0-9]{1,2}))")
+
+
+CHINA_TIME = timezone(timedelta(hours=8))
+"""GB/T 7408: the one legal time of the whole country; a birthday begins with it."""
+
+
+def day_of(seconds: int) -> date:
+    """Return the day it is in China at a time in seconds since the epoch."""
+    return datetime.fromtimestamp(seconds, CHINA_TIME).date()
 
 
 def parse_date(text: str, *, field: str) -> date:

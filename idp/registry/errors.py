@@ -111,3 +111,9 @@ class ConflictUnknown(RegistryRefused):
     """No open conflict of this identifier."""
 
     code = "registry.conflict_unknown"
+
+
+class ContactRefused(RegistryRefused):
+    """A way to reach a person, or a language or time zone, that is not one."""
+
+    code = "registry.contact_refused"

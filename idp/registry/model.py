@@ -131,19 +131,26 @@ class Person:
     """A registered person. Real name and birth date are stored sealed; ID number and phone are not carried here.
 
     `display_name` is the person's own choice (前台自愿) and may be shown; `real_name` only where the purpose allows it.
-    Of a deleted person `real_name` is empty and `birth` None.
+    `given_name` and `family_name` are None unless a source states them apart; `locale` and `zoneinfo` unless the person
+    chose them. `updated_at` is when anything recorded of the person last changed. Of a deleted person `real_name` is
+    empty and `birth` None.
     """
 
     number: PersonNumber
     display_name: str
     real_name: PersonName = field(repr=False)
     foreign_name: PersonName | None = field(repr=False)
+    given_name: PersonName | None = field(repr=False)
+    family_name: PersonName | None = field(repr=False)
     birth: date | None = field(repr=False)
+    locale: str | None
+    zoneinfo: str | None
     has_id_number: bool
     has_phone: bool
     proofing: ProofingLevel
     status: AccountStatus
     created_at: int
+    updated_at: int
     provenance: Provenance
     region: str
     shard: int
@@ -158,6 +165,24 @@ class Person:
         """Whether a guardian must consent. An unknown age does not count as young; proofing is asked elsewhere."""
         age = self.age_on(day)
         return age is not None and age < GUARDIAN_CONSENT_AGE
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPerson:
+    """A registered person by name, as far as a platform may be told of one: no more is opened than that.
+
+    `real_name` None: deleted. `updated_at` in seconds since the epoch.
+    """
+
+    number: PersonNumber
+    status: AccountStatus
+    display_name: str
+    real_name: str | None = field(repr=False)
+    given_name: str | None = field(repr=False)
+    family_name: str | None = field(repr=False)
+    locale: str | None
+    zoneinfo: str | None
+    updated_at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ to this text by one conformance suite.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Protocol
 
+from idp.registry.contact import Contact, ContactStatement, NameParts, Provable
 from idp.registry.division import Division, DivisionTable
 from idp.registry.errors import RegistryRefused
 from idp.registry.id_number import IdNumber
@@ -22,6 +23,7 @@ from idp.registry.model import (
     Enrolment,
     EnrolmentRequest,
     ImportReport,
+    NamedPerson,
     Person,
     ProofingLevel,
     RefusedRow,
@@ -128,6 +130,14 @@ class RegistryStore(Protocol):
         """Return the person whatever the status. Raises `PersonUnknown`."""
         ...
 
+    async def named(self, number: PersonNumber) -> NamedPerson:
+        """Return the person by name, whatever the status, opening nothing else. Raises `PersonUnknown`."""
+        ...
+
+    async def status(self, number: PersonNumber) -> AccountStatus:
+        """Return the person's status and open nothing: asked at every request. Raises `PersonUnknown`."""
+        ...
+
     async def find_by_id_number(self, id_number: IdNumber) -> Person | None:
         """Return the person with this ID number, found by its blind index, or None."""
         ...
@@ -157,7 +167,31 @@ class RegistryStore(Protocol):
         ...
 
     async def set_phone(self, number: PersonNumber, phone: str | None, *, now: int) -> None:
-        """Replace or remove the phone number. Raises `PersonUnknown`, `StatusRefused(rule="deleted")`."""
+        """Replace or remove the phone number; the new one is not proven.
+
+        Raises `PersonUnknown`, `StatusRefused(rule="deleted")`.
+        """
+        ...
+
+    async def contact(self, number: PersonNumber) -> Contact:
+        """Open how the person is reached; of a deleted person nothing is stated. Raises `PersonUnknown`."""
+        ...
+
+    async def state_contact(
+        self, number: PersonNumber, stated: ContactStatement, *, proven: Mapping[Provable, bool], now: int
+    ) -> tuple[str, ...]:
+        """Replace everything stated of how the person is reached; return the names of the facts that changed.
+
+        `proven` says of a fact whether it is verified; where it says nothing, a fact that was verified and stays what it
+        was still is, and no other. Nothing is written where nothing changes. Raises `PersonUnknown`, `StatusRefused(rule="deleted")`.
+        """
+        ...
+
+    async def set_name_parts(self, number: PersonNumber, parts: NameParts, *, now: int) -> bool:
+        """Replace given and family name; return whether one changed.
+
+        Raises `PersonUnknown`, `StatusRefused(rule="deleted")`.
+        """
         ...
 
     async def set_display_name(self, number: PersonNumber, display_name: str, *, now: int) -> Person:

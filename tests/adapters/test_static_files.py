@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -285,6 +286,74 @@ def test_a_file_never_touches_an_account_it_did_not_make_nor_an_officers(
             assert (await person_of(parts, "rostered")).password_hash == "$none"
 
     run(story())
+
+
+FACTS: Mapping[str, object] = {
+    "given_name": "Lab",
+    "family_name": "Person",
+    "locale": "en",
+    "zoneinfo": "Asia/Shanghai",
+    "email": "lab@Example.edu.cn",
+    "email_verified": True,
+    "phone_number": "+86 154 0000 0001",
+    "phone_number_verified": False,
+    "address": {"formatted": "1 Lab Street\nChongqing", "locality": "Chongqing", "postal_code": "401331"},
+}
+
+
+def test_what_a_file_states_of_reaching_a_person_is_recorded_and_the_rest_is_left_alone(
+    settings: Settings, run: Run, tmp_path: Path
+) -> None:
+    first = read_static_files(None, written(tmp_path, "users.json", [{**USER, **FACTS}]))
+    moved = {**USER, "email": "new@example.edu.cn"}
+    second = read_static_files(None, written(tmp_path, "users.json", [moved]))
+
+    async def story() -> None:
+        async with opened(settings) as parts:
+            await bring_in(parts, first)
+            number = parse_person_number((await person_of(parts, "lab")).person)
+            contact, person = await parts.registry.contact(number), await parts.registry.person(number)
+            assert contact.stated.email == "lab@example.edu.cn"
+            assert contact.stated.phone == "15400000001"
+            assert contact.stated.address is not None
+            assert contact.stated.address.formatted == "1 Lab Street\nChongqing"
+            assert (contact.stated.locale, contact.stated.zoneinfo) == ("en", "Asia/Shanghai")
+            assert (contact.email_verified, contact.phone_verified) == (True, False)
+            assert (person.given_name, person.family_name) == ("Lab", "Person")
+            await bring_in(parts, second)
+            after = await parts.registry.contact(number)
+            assert after.stated == replace(contact.stated, email="new@example.edu.cn")
+            assert not after.email_verified
+            events = [event.action for _, event in await parts.audit.latest(50)]
+            assert events.count("idp.static.facts_changed") == 1
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "rule"),
+    [
+        ("email", "lab", "email_form"),
+        ("email", "lab@localhost", "email_domain"),
+        ("email", 7, "text"),
+        ("phone_number", "call me", "phone_form"),
+        ("address", "1 Lab Street", "address_form"),
+        ("address", {"street": "x"}, "address_form"),
+        ("address", {"formatted": 7}, "address_form"),
+        ("address", {"region": "x"}, "address_missing"),
+        ("address", {"formatted": "x", "postal_code": "!"}, "postal_code"),
+        ("locale", "fr", "locale"),
+        ("zoneinfo", "Peking", "zoneinfo"),
+        ("given_name", "R2D2", "sign"),
+        ("email_verified", True, "without_its_fact"),
+        ("phone_number_verified", "yes", "boolean"),
+    ],
+)
+def test_a_fact_that_is_none_is_refused_by_member_and_rule(
+    tmp_path: Path, member: str, value: object, rule: str
+) -> None:
+    users = written(tmp_path, "users.json", [{**USER, member: value}])
+    assert refused(None, users) == {("users.json", 0, member, rule)}
 
 
 def test_a_name_on_record_is_not_changed_by_a_file(settings: Settings, run: Run, tmp_path: Path) -> None:

@@ -384,6 +384,8 @@ def test_deletion_destroys_what_is_known_and_the_number_is_never_given_again(mig
             assert await store.affiliations(number, current_only=True) == ()
             assert [p.local_number for p in await store.affiliations(number, current_only=False)] == [None]
             assert await store.conflicts(after=None, limit=10) == ()
+            assert await store.status(number) is AccountStatus.DELETED
+            assert await refused(store.status(NOBODY), PersonUnknown) == "unknown"
             for call in (
                 store.set_status(number, AccountStatus.ACTIVE, now=NOW),
                 store.set_status(number, AccountStatus.DELETED, now=NOW),
