@@ -11,6 +11,7 @@ once withdrawn it is asked about like any other.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from idp.clients.model import Client, SubjectType
@@ -40,7 +41,10 @@ class Consents:
         """Return the scopes the person has allowed of those requested, or the question that must be asked first."""
         consent = await self._store.consent(person, client.client_id)
         if consent is None and not again and _pseudonym_alone(client):
-            await self._store.remember_consent(Consent(person, client.client_id, (OPENID,), (OPENID,), self._clock()))
+            now = self._clock()
+            await self._store.remember_consent(
+                Consent(person, client.client_id, (OPENID,), (OPENID,), now, {OPENID: now})
+            )
             return in_order({OPENID} & set(requested))
         required = in_order(set(requested) & set(client.scopes_required))
         granted = set() if consent is None else set(consent.granted)
@@ -50,20 +54,38 @@ class Consents:
         return in_order(granted & set(requested))
 
     async def remember(self, person: str, client: Client, question: ConsentQuestion, ticked: frozenset[str]) -> None:
-        """Keep the answer: required scopes and the ticked ones of the optional. Scopes of earlier consents stay."""
+        """Keep the answer: required scopes and the ticked ones of the optional. Scopes of earlier consents stay.
+
+        A scope allowed before and left unticked now is taken back, with every token that carries it.
+        """
+        now = self._clock()
         earlier = await self._store.consent(person, client.client_id)
         granted = set(question.required) | (ticked & set(question.optional))
         offered = set(question.required) | set(question.optional)
         if earlier is not None:
             granted |= set(earlier.granted) - offered
             offered |= set(earlier.offered)
+            for scope in in_order(set(earlier.granted) - granted):
+                await self._store.withdraw_scope(person, client.client_id, scope, now)
+        known = {} if earlier is None else earlier.since
+        since = {scope: known.get(scope, now) for scope in granted}
         await self._store.remember_consent(
-            Consent(person, client.client_id, in_order(granted), in_order(offered), self._clock())
+            Consent(person, client.client_id, in_order(granted), in_order(offered), now, since)
         )
 
     async def of(self, person: str) -> tuple[Consent, ...]:
         """List what a person allows, newest first."""
         return await self._store.consents_of(person)
+
+    async def withdraw_scope(self, person: str, client: Client, scope: str) -> bool:
+        """Untick one optional scope; every token that carries it is dead when this returns. A required one stays."""
+        if scope in {OPENID, *client.scopes_required}:
+            return False
+        return await self._store.withdraw_scope(person, client.client_id, scope, self._clock())
+
+    async def last_uses(self, person: str) -> Mapping[str, int]:
+        """Return when each client last got tokens for the person: seconds by client id."""
+        return await self._store.last_uses(person)
 
     async def withdraw(self, person: str, client_id: str) -> bool:
         """Withdraw; every token of this person at this client is dead when this returns."""

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.http.edge import FORM_MAX_BYTES
 from adapters.http.refusals import BodyTooLarge, FormExpired
-from adapters.http.scopes import HeaderList, cookies, header, set_cookie, state, with_headers
+from adapters.http.scopes import HeaderList, cookies, header, set_cookie, shape, state
 from crypto.encoding import b64u_encode
 from crypto.sm3 import hmac_sm3
 
@@ -44,13 +44,14 @@ class FormTokens:
         secure: bool,
         exempt: Collection[str],
     ) -> None:
-        """`exempt`: exact paths that no cookie authenticates (token endpoint, JSON interfaces)."""
+        """`exempt`: exact paths that no cookie authenticates (token endpoint, JSON interfaces); with a final slash, those below."""
         self._app = app
         self._key = key
         self._random_bytes = random_bytes
         self._origin = origin
         self._secure = secure
         self._exempt = frozenset(exempt)
+        self._exempt_below = tuple(path for path in exempt if path.endswith("/"))
         self._cookie_name = f"{'__Host-' if secure else ''}edutrust-form"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,27 +62,37 @@ class FormTokens:
         held = cookies(scope, self._cookie_name)
         cookie = held[0] if len(held) == 1 and _COOKIE_VALUE.fullmatch(held[0]) else None
         # An exempt path is not checked, but may show a page with a form: a platform's sign-out asks the person.
-        if scope["method"] not in SAFE_METHODS and scope["path"] not in self._exempt:
+        if scope["method"] not in SAFE_METHODS and not self._is_exempt(scope["path"]):
             if cookie is None:
                 raise FormExpired(rule="no_cookie")
             self._check_site(scope)
-            receive = await self._checked_body(scope, receive, self._token(cookie))
-        fresh = cookie is None
-        if cookie is None:
-            cookie = b64u_encode(self._random_bytes(COOKIE_BYTES))
-        state(scope)["csrf"] = self._token(cookie)
-        new_cookie = set_cookie(self._cookie_name, cookie, secure=self._secure, max_age_s=None)
+            receive = await self._checked_body(scope, receive, self.token(cookie))
+        given = _FormToken(self, cookie)
+        state(scope)["csrf"] = given
 
-        def remember(headers: HeaderList) -> None:
+        def remember(_status: int, headers: HeaderList) -> None:
             # Only a page holds a form: a cookie on each picture would be noise.
-            is_page = any(key == b"content-type" and value.startswith(b"text/html") for key, value in headers)
-            if fresh and is_page:
-                headers.append((b"set-cookie", new_cookie))
+            if any(key == b"content-type" and value.startswith(b"text/html") for key, value in headers):
+                headers.append((b"set-cookie", self.new_cookie(given.cookie)))
 
-        await self._app(scope, receive, with_headers(send, remember))
+        if cookie is None:
+            shape(scope, remember)
+        await self._app(scope, receive, send)
 
-    def _token(self, cookie: str) -> str:
+    def new_secret(self) -> str:
+        """Make the secret of a browser that has none."""
+        return b64u_encode(self._random_bytes(COOKIE_BYTES))
+
+    def new_cookie(self, secret: str) -> bytes:
+        """Return the header that hands it out."""
+        return set_cookie(self._cookie_name, secret, secure=self._secure, max_age_s=None)
+
+    def token(self, cookie: str) -> str:
+        """Return the token of a browser whose secret this is."""
         return b64u_encode(hmac_sm3(self._key, b"form-token\x00" + cookie.encode()))
+
+    def _is_exempt(self, path: str) -> bool:
+        return path in self._exempt or path.startswith(self._exempt_below)
 
     def _check_site(self, scope: Scope) -> None:
         """Refuse what the browser itself says came from another site, where it says so."""
@@ -107,6 +118,25 @@ class FormTokens:
         if not hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode()):
             raise FormExpired(rule="token")
         return _replaying(messages, receive)
+
+
+class _FormToken:
+    """The token of one request, as text; made when a page first shows it, which most answers never do."""
+
+    __slots__ = ("_cookie", "_tokens")
+
+    def __init__(self, tokens: FormTokens, cookie: str | None) -> None:
+        self._tokens = tokens
+        self._cookie = cookie
+
+    @property
+    def cookie(self) -> str:
+        if self._cookie is None:
+            self._cookie = self._tokens.new_secret()
+        return self._cookie
+
+    def __str__(self) -> str:
+        return self._tokens.token(self.cookie)
 
 
 async def _read(receive: Receive, enough: int, *, whole: bool) -> tuple[list[Message], bytes]:

@@ -50,6 +50,9 @@ FORWARDING_HEADERS = frozenset(
 )
 
 
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
 class TrustedProxies:
     """RFC 9700 §4.13: forwarding headers of anyone but our own proxies are stripped unread."""
 
@@ -61,7 +64,7 @@ class TrustedProxies:
         """Settle scope["client"] and scope["scheme"], then drop the headers they came from."""
         if scope["type"] == "http":
             scope = dict(scope)
-            if self._trusted(scope["client"][0] if scope.get("client") else None):
+            if self._proxies and self._trusted(scope["client"][0] if scope.get("client") else None):
                 forwarded = header(scope, b"x-forwarded-for") or ""
                 # The right-most address that is not ours was written by our proxy; further left anyone may have.
                 for hop in reversed([part.strip() for part in forwarded.split(",")]):
@@ -135,6 +138,9 @@ class BodyLimits:
             return
         limit = self.limit(scope["path"])
         declared = header(scope, b"content-length")
+        if declared is None and scope["method"] in _BODILESS and header(scope, b"transfer-encoding") is None:
+            await self._app(scope, receive, send)  # RFC 9112 §6.3: no body, nothing to count
+            return
         if declared is not None:
             if not (declared.isascii() and declared.isdigit()) or len(declared) > 12:
                 raise HttpRefusal(field="content-length", rule="number")

@@ -14,10 +14,10 @@ from urllib.parse import urlencode
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.http.refusals import HttpRefusal, InternalFault, MethodNotAllowed, NotFound, RateLimited
-from adapters.http.scopes import HeaderList, header, state, with_headers
+from adapters.http.scopes import HeaderList, header, shape, state
 from adapters.observe.log import Log, route_of, shortened_address
 from adapters.web.catalogue import DEFAULT_LANGUAGE, Translator
 from adapters.web.render import Pages
@@ -67,7 +67,7 @@ OWN_FAULTS = frozenset(
         "store.constraint_violation",
     }
 )
-_HEADING_STATUSES = frozenset({400, 401, 403, 404, 409, 413, 429, 500, 503})
+_HEADING_STATUSES = frozenset({400, 401, 403, 404, 405, 408, 409, 410, 413, 429, 500, 503})
 # RFC 6749 §5.2: error_description is printable ASCII without the quote and the backslash.
 _NOT_DESCRIPTION = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 
@@ -117,22 +117,18 @@ class ErrorAnswers:
         begun = self._monotonic()
         outcome: dict[str, int] = {}
 
-        async def watching(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                outcome["status"] = message["status"]
-            await send(message)
-
-        def refer(headers: HeaderList) -> None:
+        def refer(status: int, headers: HeaderList) -> None:
+            outcome["status"] = status
             headers.append((b"x-correlation-id", reference.encode()))
 
-        answering = with_headers(watching, refer)
+        shape(scope, refer)
         code: str | None = None
         try:
-            await self._app(scope, receive, answering)
+            await self._app(scope, receive, send)
         except ClientDisconnect:
             outcome.setdefault("status", 499)  # nobody is there to read an answer; the number is only for the log
         except Exception as error:  # noqa: BLE001  # the edge of the service: every error ends here
-            code = await self._answer(scope, receive, answering, error, started="status" in outcome)
+            code = await self._answer(scope, receive, send, error, started="status" in outcome)
         client = scope.get("client")
         self._log.event(
             "request",
@@ -185,8 +181,8 @@ class ErrorAnswers:
         context = {
             "heading": self._translator(request)(f"error.heading_{heading}"),
             "message": self._translator(request)(told.code, **told.params),
-            "what_to_do": None,
-            "code": None if status == 500 else _code_of(told, for_a_developer=wire_code is not None),
+            "what_to_do": _advice(self._translator(request), told, heading),
+            "code": None if status == 500 else _code_of(told, for_a_developer=_of_a_platform(told, wire_code)),
             "correlation_id": reference,
         }
         return self._pages(request, "error.html", context, status)
@@ -215,6 +211,17 @@ class ErrorAnswers:
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
+
+def _advice(t: Translator, told: TrustError, heading: int) -> str:
+    """Return what the reader can do about it: what this refusal's own message says, or what its status does."""
+    own = f"{told.code}.do"
+    return t(own if own in t else f"error.do_{heading}")
+
+
+def _of_a_platform(told: TrustError, wire_code: str | None) -> bool:
+    """Whether a platform's developer made the mistake: an OAuth error, a sign-out request, a query that reads two ways."""
+    return wire_code is not None or told.code in {"idp.logout.refused", "idp.parameters_refused"}
 
 
 def _code_of(told: TrustError, *, for_a_developer: bool) -> str:

@@ -3,7 +3,8 @@
 A page that contains a form whose answer redirects to another site (the sign-in of a platform) sets
 `request.state.form_action = ("https://platform.example",)`: Chromium applies `form-action` to the whole chain of
 redirects after a form, so the platform's origin must be named on the page with the form. A page whose one form goes to
-the platform itself also sets `request.state.own_forms = False`.
+the platform itself also sets `request.state.own_forms = False`. The page that tells platforms of a sign-out in frames
+sets `request.state.frame_src` likewise; no other page has frames.
 """
 
 from __future__ import annotations
@@ -13,21 +14,23 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from adapters.http.scopes import HeaderList, set_default, state, with_headers
+from adapters.http.scopes import HeaderList, set_default, shape, shaping, state
 
 # Exactly an origin, as a policy's source: anything else in the list would change the policy's meaning.
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _HSTS = b"max-age=63072000; includeSubDomains"  # two years, what browsers' preload lists ask for
 
 
-def content_security_policy(form_action: Sequence[str] = (), *, own_forms: bool = True) -> str:
-    """Return the policy of a page; `form_action` lists further origins its forms may lead to.
+def content_security_policy(
+    form_action: Sequence[str] = (), *, own_forms: bool = True, frame_src: Sequence[str] = ()
+) -> str:
+    """Return the policy of a page; `form_action` lists further origins its forms may lead to, `frame_src` its frames'.
 
     Without `own_forms` they lead there only, as on the page that hands an answer over to a platform.
     """
-    for origin in form_action:
+    for origin in (*form_action, *frame_src):
         if not _ORIGIN.fullmatch(origin):
-            raise ValueError("form_action takes origins only")
+            raise ValueError("form_action and frame_src take origins only")
     forms = (*(("'self'",) if own_forms else ()), *form_action)
     return "; ".join(
         (
@@ -39,10 +42,14 @@ def content_security_policy(form_action: Sequence[str] = (), *, own_forms: bool 
             "connect-src 'self'",
             "manifest-src 'self'",
             " ".join(("form-action", *(forms or ("'none'",)))),
+            *((" ".join(("frame-src", *frame_src)),) if frame_src else ()),
             "frame-ancestors 'none'",
             "base-uri 'none'",
         )
     )
+
+
+_USUAL_POLICY = content_security_policy().encode()
 
 
 class SecurityHeaders:
@@ -67,12 +74,18 @@ class SecurityHeaders:
             return
         shared = state(scope)  # made here, so that what a handler leaves in it is seen when the answer starts
 
-        def complete(headers: HeaderList) -> None:
-            policy = content_security_policy(
-                shared.get("form_action", ()), own_forms=shared.get("own_forms", True)
-            ).encode()
+        def complete(_status: int, headers: HeaderList) -> None:
+            policy = _USUAL_POLICY
+            if not shared.keys().isdisjoint({"form_action", "own_forms", "frame_src"}):
+                policy = content_security_policy(
+                    shared.get("form_action", ()),
+                    own_forms=shared.get("own_forms", True),
+                    frame_src=shared.get("frame_src", ()),
+                ).encode()
             headers[:] = [(key, value) for key, value in headers if key.lower() != b"content-security-policy"]
             headers.append((b"content-security-policy", policy))
             set_default(headers, self._fixed)
 
-        await self._app(scope, receive, with_headers(send, complete))
+        shaped = shaping(scope, send)
+        shape(scope, complete)
+        await self._app(scope, receive, shaped)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote_plus
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from adapters.http.scopes import HeaderList, cookies, header, set_cookie, state, with_headers
+from adapters.http.scopes import HeaderList, cookies, header, set_cookie, shape, state
 from adapters.web.catalogue import DEFAULT_LANGUAGE, LANGUAGES, language_of, language_of_header
 
 LANGUAGE_COOKIE = "language"
@@ -16,6 +17,11 @@ KEEP_S = 365 * 24 * 3600
 QUERY_MAX_BYTES = 4096  # a longer one is an authorization request; its ui_locales is the platform's wish, not a choice
 _ASKED = re.compile(r"(?:^|&)(ui_locales|text_size)=([^&]{1,100})")
 _TEXT_SIZES = ("normal", "large")
+
+
+@lru_cache(maxsize=256)  # what browsers send is one of a few texts; whatever else comes pushes out the oldest
+def _of_browser(accept_language: str) -> str | None:
+    return language_of_header(accept_language)
 
 
 class Preferences:
@@ -30,9 +36,12 @@ class Preferences:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        query = scope["query_string"][:QUERY_MAX_BYTES].decode("latin-1")
-        asked = {match[1]: unquote_plus(match[2]) for match in _ASKED.finditer(query)}
-        language = language_of(asked.get("ui_locales", ""))
+        query: bytes = scope["query_string"]
+        asked: dict[str, str] = {}
+        if b"ui_locales=" in query or b"text_size=" in query:
+            read = query[:QUERY_MAX_BYTES].decode("latin-1")
+            asked = {match[1]: unquote_plus(match[2]) for match in _ASKED.finditer(read)}
+        language = language_of(asked["ui_locales"]) if "ui_locales" in asked else None
         text = asked.get("text_size", "")
         chosen: list[bytes] = []
         if language is not None:
@@ -43,11 +52,13 @@ class Preferences:
         kept_text = next((value for value in cookies(scope, TEXT_COOKIE) if value in _TEXT_SIZES), "normal")
         remembered = state(scope)
         remembered["locale"] = (
-            language or kept_language or language_of_header(header(scope, b"accept-language") or "") or DEFAULT_LANGUAGE
+            language or kept_language or _of_browser(header(scope, b"accept-language") or "") or DEFAULT_LANGUAGE
         )
         remembered["large_text"] = (text if text in _TEXT_SIZES else kept_text) == "large"
 
-        def remember(headers: HeaderList) -> None:
+        def remember(_status: int, headers: HeaderList) -> None:
             headers.extend((b"set-cookie", value) for value in chosen)
 
-        await self._app(scope, receive, with_headers(send, remember))
+        if chosen:
+            shape(scope, remember)
+        await self._app(scope, receive, send)

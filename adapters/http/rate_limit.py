@@ -35,10 +35,15 @@ class RateLimiter(Protocol):
 
 
 class LocalRateLimiter:
-    """The limiter of one process. `monotonic` gives seconds that never go back."""
+    """The limiter of one process. `monotonic` gives seconds that never go back.
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    One of several `processes` that share the callers gives each its share of the limit and no more: whoever meets only
+    one of them waits sooner, and nobody gets more than the limit by meeting all.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], *, processes: int = 1) -> None:
         self._monotonic = monotonic
+        self._processes = processes
         # Per key: when the bucket will be full again. A bucket is one number: `full_at - now` is what has been spent.
         self._full_at: dict[bytes, float] = {}
 
@@ -48,7 +53,8 @@ class LocalRateLimiter:
         bucket = sm3(f"{limit.name}\x00{key}".encode())[:16]
         full_at = max(self._full_at.get(bucket, now), now)
         spent_s = full_at - now
-        allowance_s = limit.period_s * (limit.burst - 1)
+        period_s = limit.period_s * self._processes
+        allowance_s = period_s * (max(1, limit.burst // self._processes) - 1)
         if spent_s > allowance_s + 1e-9:
             raise RateLimited(max(1, math.ceil(spent_s - allowance_s)))
         if bucket not in self._full_at and len(self._full_at) >= BUCKETS_MAX:
@@ -56,7 +62,7 @@ class LocalRateLimiter:
             if len(self._full_at) >= BUCKETS_MAX:
                 # Dropping a live bucket would give its owner new attempts: a flood of keys must not buy that.
                 raise RateLimited(FULL_RETRY_S)
-        self._full_at[bucket] = full_at + limit.period_s
+        self._full_at[bucket] = full_at + period_s
 
     def _forget_full(self, now: float) -> None:
         self._full_at = {key: full_at for key, full_at in self._full_at.items() if full_at > now}

@@ -9,19 +9,24 @@ from typing import Any
 from starlette.types import Message, Scope, Send
 
 HeaderList = list[tuple[bytes, bytes]]
+Shape = Callable[[int, HeaderList], None]
+"""Edits the headers of an answer of this status, as it starts."""
+
+_SHAPES = "edutrust.shapes"
 
 
 def header(scope: Scope, name: bytes) -> str | None:
     """Return a header's only value; None when it is absent. Repeated, it is joined as RFC 9110 §5.3 says."""
-    values = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
-    return ", ".join(values) if values else None
+    values = [value for key, value in scope["headers"] if key == name]
+    return b", ".join(values).decode("latin-1") if values else None
 
 
 def cookies(scope: Scope, name: str) -> list[str]:
     """Return every value of one cookie: more than one means somebody planted one, and the caller decides."""
-    found = []
+    found: list[str] = []
+    wanted = name.encode("latin-1")
     for key, value in scope["headers"]:
-        if key == b"cookie":
+        if key == b"cookie" and wanted in value:
             for part in value.decode("latin-1").split(";"):
                 cookie, separator, content = part.strip().partition("=")
                 if separator and cookie == name:
@@ -51,17 +56,29 @@ def state(scope: Scope) -> dict[str, Any]:
     return made
 
 
-def with_headers(send: Send, change: Callable[[HeaderList], None]) -> Send:
-    """Return a `send` that lets `change` edit the headers of the answer as it starts."""
+def shaping(scope: Scope, send: Send) -> Send:
+    """Return a `send` that lets every `shape` of this request edit the answer's headers, the first to ask as the last.
+
+    One wrapper a request, whatever the number of floors above that have something to add.
+    """
+    shapes: list[Shape] = []
+    scope[_SHAPES] = shapes
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers: HeaderList = list(message.get("headers", []))
-            change(headers)
-            message = {**message, "headers": headers}
+            headers: HeaderList = list(message.get("headers", ()))
+            status = message["status"]
+            for change in reversed(shapes):
+                change(status, headers)
+            message["headers"] = headers
         await send(message)
 
     return sending
+
+
+def shape(scope: Scope, change: Shape) -> None:
+    """Let `change` edit the headers of this request's answer; see `shaping`."""
+    scope[_SHAPES].append(change)
 
 
 def set_default(headers: HeaderList, defaults: Mapping[bytes, bytes]) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import inspect
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
-from starlette.routing import BaseRoute, Router
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adapters.http.actor import ActorOfRequest, ResolveActor
@@ -33,8 +38,11 @@ class HttpRules:
     proxies: Sequence[Network]
     programs: Collection[str]
     """Starts of paths that programs call: JSON errors, no actor."""
+    own_sessions: Collection[str]
+    """Starts of paths whose handlers look the session up themselves: no actor, so that it is not looked up twice."""
     token_authenticated: Collection[str]
-    """Exact paths exempt from form tokens, because a token or a client secret authenticates them, never a cookie."""
+    """Exact paths (with a final slash: those below) exempt from form tokens, because a token or a client secret authenticates
+    them, never a cookie."""
     uploads: Mapping[str, int]
     """Starts of paths that take more than a form, and how many bytes."""
     rates: Sequence[RateRule]
@@ -57,7 +65,9 @@ def build_stack(
     """Return the whole application."""
     https = rules.origin.startswith("https://")
     app: ASGIApp = _Rooms(routes, assets)
-    app = ActorOfRequest(app, resolve=resolve_actor, without=(STATIC_PATH, *PROBE_PATHS, *rules.programs))
+    app = ActorOfRequest(
+        app, resolve=resolve_actor, without=(STATIC_PATH, *PROBE_PATHS, *rules.programs, *rules.own_sessions)
+    )
     app = FormTokens(
         app,
         key=form_key,
@@ -84,17 +94,52 @@ def build_stack(
     return SecurityHeaders(app, https=https)
 
 
+Handler = Callable[[Request], Awaitable[Response]]
+
+
 class _Rooms:
-    """The rooms' own routes and the static files."""
+    """The rooms' own routes and the static files.
+
+    A route without parameters is found by its path at once; the router walks its whole list with patterns, which for a
+    token request cost more than reading the client.
+    """
 
     def __init__(self, routes: Sequence[BaseRoute], assets: Assets) -> None:
         self._router = Router(routes, redirect_slashes=False)
+        self._exact = _exact(routes)
         self._assets = assets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(STATIC_PATH):
-            await self._assets(scope, receive, send)
-            return
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path.startswith(STATIC_PATH):
+                await self._assets(scope, receive, send)
+                return
+            handler = self._exact.get(path, _NONE).get(scope["method"])
+            if handler is not None:
+                scope["endpoint"], scope["path_params"] = handler, {}
+                response = await handler(Request(scope, receive, send))
+                await response(scope, receive, send)
+                return
         # With an `app` in the scope the router raises its 404 and 405 instead of writing a plain text.
         scope["app"] = self
         await self._router(scope, receive, send)
+
+
+_NONE: Mapping[str, Handler] = MappingProxyType({})
+
+
+def _exact(routes: Sequence[BaseRoute]) -> Mapping[str, Mapping[str, Handler]]:
+    """Return the handlers of routes without parameters that no earlier pattern takes, by path and method."""
+    found: dict[str, dict[str, Handler]] = {}
+    patterns: list[Any] = []
+    for route in routes:
+        if not isinstance(route, Route):
+            return {}  # a mount takes whole branches: then the order of the list decides everything
+        plain = "{" not in route.path and inspect.iscoroutinefunction(route.endpoint)
+        if plain and not any(pattern.match(route.path) for pattern in patterns):
+            for method in route.methods or ():
+                found.setdefault(route.path, {}).setdefault(method, route.endpoint)
+        else:
+            patterns.append(route.path_regex)
+    return found

@@ -15,12 +15,14 @@ from starlette.routing import Route
 from crypto.encoding import json_strict
 from crypto.errors import TrustError
 from idp.audit import Acts
-from idp.clients.model import Client
+from idp.clients.model import Client, ClientState
 from idp.clients.redirect_uris import web_origin
 from idp.id_token import Hint, HintRefused, IdTokens
+from idp.logout.frontchannel import SIGNED_OUT_PATH, FrontchannelLogout
 from idp.model import Session
 from idp.pages.render import Render
 from idp.parameters import ParametersRefused, parse_parameters, query_of, read_form
+from idp.routes import without_head
 from idp.session.sign_in import Sessions
 from idp.store import ClientStore
 from idp.subject import SubjectIdentifiers
@@ -31,8 +33,6 @@ CONFIRMATION_LIFETIME_S = 10 * 60
 
 STATE_CHARS_MAX = 1024
 """As for the state of an authorization request."""
-
-SIGNED_OUT_PATH = "/signed-out"
 
 
 class LogoutRefused(TrustError):
@@ -62,6 +62,7 @@ class EndSession:
         transient: TransientStore,
         id_tokens: IdTokens,
         subjects: SubjectIdentifiers,
+        frontchannel: FrontchannelLogout,
         acts: Acts,
         render: Render,
     ) -> None:
@@ -70,13 +71,14 @@ class EndSession:
         self._transient = transient
         self._id_tokens = id_tokens
         self._subjects = subjects
+        self._frontchannel = frontchannel
         self._acts = acts
         self._render = render
 
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [
-            Route("/end-session", self.end_session, methods=["GET", "POST"]),
+            without_head(Route("/end-session", self.end_session, methods=["GET", "POST"])),
             Route("/end-session/confirm", self.confirm, methods=["POST"]),
             Route("/signout", self.sign_out, methods=["POST"]),
             Route(SIGNED_OUT_PATH, self.signed_out, methods=["GET"]),
@@ -91,7 +93,7 @@ class EndSession:
         hint = self._hint(parameters)
         client = await self._client(parameters, hint)
         return_to = _proven_return(parameters, client)
-        session = await self._sessions.current(request)
+        session = await self._sessions.held(request)
         wish = _Wish(
             client_id="" if client is None else client.client_id,
             return_to=return_to,
@@ -100,7 +102,7 @@ class EndSession:
         )
         if session is None:
             # Nothing to end. Only a token of ours proves that the request comes from the platform (§3).
-            return _leave(wish if hint is not None else None)
+            return await self._frontchannel.leave(request, None, _return_address(wish if hint is not None else None))
         if hint is not None and client is not None and self._names(hint, client, session):
             return await self._end(request, session, wish)
         return await self._ask(request, wish, client)
@@ -109,13 +111,15 @@ class EndSession:
         """Follow the person's answer. Raises `LogoutRefused` when the question is gone or was another session's."""
         form = await read_form(request)
         payload = await self._transient.take(TransientKind.LOGOUT, form.get("t", ""))
+        session = await self._sessions.held(request)
+        if payload is None and session is None:
+            return await self._frontchannel.leave(request, None)  # answered already, and the page read again
         if payload is None:
             raise LogoutRefused(rule="ended")
         raw: Any = json_strict(payload)
         wish = _Wish(**raw)
-        session = await self._sessions.current(request)
         if session is None:
-            return _leave(wish)
+            return await self._frontchannel.leave(request, None, _return_address(wish))
         if session.reference != wish.session_reference:
             raise LogoutRefused(rule="session")
         if form.get("answer") != "yes":
@@ -124,9 +128,9 @@ class EndSession:
 
     async def sign_out(self, request: Request) -> Response:
         """End this browser's session from the frame of our own pages."""
-        session = await self._sessions.current(request)
+        session = await self._sessions.held(request)
         if session is None:
-            return _leave(None)
+            return await self._frontchannel.leave(request, None)
         return await self._end(request, session, None)
 
     async def signed_out(self, request: Request) -> Response:
@@ -150,7 +154,7 @@ class EndSession:
         if wanted is None:
             return None
         client = await self._clients.client(wanted)
-        if client is None:
+        if client is None or client.state is not ClientState.ACTIVE:
             raise LogoutRefused(field="client_id", rule="unknown")
         return client
 
@@ -181,7 +185,7 @@ class EndSession:
             session_reference=session.reference,
             platforms=str(0 if ended is None else len(ended.client_ids)),
         )
-        response = _leave(wish)
+        response = await self._frontchannel.leave(request, ended, _return_address(wish))
         self._sessions.cookies.clear_session(response)
         return response
 
@@ -200,10 +204,8 @@ def _proven_return(parameters: Mapping[str, str], client: Client | None) -> str:
     return wanted
 
 
-def _leave(wish: _Wish | None) -> Response:
-    location = SIGNED_OUT_PATH
-    if wish is not None and wish.return_to:
-        location = wish.return_to
-        if wish.state:
-            location += ("&" if "?" in location else "?") + urlencode({"state": wish.state})
-    return Response(status_code=303, headers={"Location": location, "Cache-Control": "no-store"})
+def _return_address(wish: _Wish | None) -> str:
+    """Return where the browser goes afterwards, with the platform's state (§3), or nothing."""
+    if wish is None or not wish.return_to or not wish.state:
+        return "" if wish is None else wish.return_to
+    return wish.return_to + ("&" if "?" in wish.return_to else "?") + urlencode({"state": wish.state})

@@ -27,7 +27,7 @@ class ActorResolver:
         session = await self._sessions.current(connection)
         if session is None:
             return None
-        profile = await self._people.profile(session.person)
+        profile = await self._people.profile(session.person, affiliations=False)
         if profile is None:
             return None
         number = parse_person_number(session.person)

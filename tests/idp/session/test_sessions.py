@@ -149,7 +149,7 @@ def test_withdrawing_a_consent_kills_the_platforms_tokens_at_once(opened: OpenWo
             library = await world.tokens(browser, "library")
             page = await browser.get("/account/platforms")
             assert "学校与身份" in page.text
-            assert page.text.count('name="client_id"') == 2
+            assert page.text.count('action="/account/platforms/withdraw"') == 2
             answer = await browser.post("/account/platforms/withdraw", {"csrf": "f", "client_id": "learning"})
             assert answer.location == "/account/platforms"
             assert (await world.userinfo(learning["access_token"])).status == 401
