@@ -74,11 +74,16 @@ class Affiliated:
 
 @dataclass(frozen=True, slots=True)
 class PersonProfile:
-    """What the registry says of a person, as far as a claim may release it."""
+    """What the registry says of a person, as far as a claim may release it. `updated_at` is in seconds."""
 
     person: str
     display_name: str
     real_name: str | None
+    given_name: str | None
+    family_name: str | None
+    locale: str | None
+    zoneinfo: str | None
+    updated_at: int
     affiliations: tuple[Affiliated, ...]
 
 
@@ -104,6 +109,7 @@ class Session:
     absolute_until: int
     device: str
     place: str
+    person_active: bool
 
 
 @dataclass(frozen=True, slots=True)

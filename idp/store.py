@@ -6,12 +6,14 @@ is ever stored. A method that says *atomic* is linearisable across processes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from idp.clients.model import Client, ClientState
-from idp.clients.store import ReplayStore
+from idp.clients.sandbox_store import SandboxStore
+from idp.clients.store import RegistrationStore, ReplayStore
 from idp.model import (
     Account,
     AccountState,
@@ -64,6 +66,12 @@ class AccountStore(Protocol):
         """Count one failure *before* the secret is checked, unless it is too soon or the authenticator is disabled.
 
         Atomic: any number of parallel tries are counted one by one, so none can slip past the limit.
+        """
+
+    async def spend_attempt_of_nobody(self, username: str, now: int) -> None:
+        """Do the work of `reserve_attempt` for a name nobody has: as many statements, one committed write.
+
+        So that the database's part of an answer does not tell a name somebody has from one nobody has.
         """
 
     async def clear_failures(self, person: str, kind: AuthenticatorKind) -> None:
@@ -122,20 +130,32 @@ class SessionStore(Protocol):
     async def end_sessions_of(self, person: str, now: int) -> tuple[EndedSession, ...]:
         """End every session of a person and revoke every token family, offline ones too. Atomic."""
 
+    async def end_other_sessions(self, person: str, kept: str, now: int) -> tuple[EndedSession, ...]:
+        """End every session of a person but the one of reference `kept`, each as `end_session` does. Atomic."""
+
+    async def clients_of_sessions(self, person: str, now: int) -> Mapping[str, tuple[str, ...]]:
+        """Return, by reference of each live session of a person, the clients that got tokens in it, in that order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """What a sign-in granted a client: everything issued from one authorization code lives and dies together."""
+    """What a sign-in granted a client: everything issued from one authorization code lives and dies together.
+
+    `resources` are the resource servers of the grant, beside the issuer itself (RFC 8707). `id_token_claims` were asked
+    for by name in the ID token (OpenID Connect Core §5.5); a refreshed one says them, too.
+    """
 
     family_id: str
     client_id: str
     person: str
     session_reference: str
     scope: tuple[str, ...]
+    resources: tuple[str, ...]
     offline: bool
     authentication: Authentication
     created_at: int
     absolute_until: int
+    id_token_claims: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +164,7 @@ class NewAccessToken:
 
     token_hash: bytes
     scope: tuple[str, ...]
-    audience: str
+    audience: tuple[str, ...]
     expires_at: int
 
 
@@ -155,7 +175,7 @@ class ClientToken:
     token_hash: bytes
     client_id: str
     scope: tuple[str, ...]
-    audience: str
+    audience: tuple[str, ...]
     expires_at: int
 
 
@@ -169,7 +189,10 @@ class NewRefreshToken:
 
 @dataclass(frozen=True, slots=True)
 class RefreshGrant:
-    """A refresh token as found: its family, whether it was used before, and whether family and account still live."""
+    """A refresh token as found: its family, whether it was used before, and whether family and account still live.
+
+    `account_state` is ACTIVE only where the register also has the person in good standing.
+    """
 
     family: Family
     used: bool
@@ -180,11 +203,14 @@ class RefreshGrant:
 
 @dataclass(frozen=True, slots=True)
 class AccessGrant:
-    """An access token as found, live or not."""
+    """An access token as found, live or not.
+
+    `account_state` is ACTIVE only where the register also has the person in good standing.
+    """
 
     family: Family
     scope: tuple[str, ...]
-    audience: str
+    audience: tuple[str, ...]
     expires_at: int
     family_revoked: bool
     account_state: AccountState
@@ -192,7 +218,10 @@ class AccessGrant:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Whether person, session and consent behind a code are still good."""
+    """Whether person, session and consent behind a code are still good.
+
+    `account_state` is ACTIVE only where the register also has the person in good standing.
+    """
 
     account_state: AccountState
     session_live: bool
@@ -266,13 +295,17 @@ class TokenStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What a person allowed a client: scopes granted, scopes that were offered (granted or not), and when."""
+    """What a person allowed a client: scopes granted, scopes that were offered (granted or not), and when.
+
+    `granted_at` is when the person last answered, `since` when each granted scope was allowed; both in seconds.
+    """
 
     person: str
     client_id: str
     granted: tuple[str, ...]
     offered: tuple[str, ...]
     granted_at: int
+    since: Mapping[str, int]
 
 
 class ConsentStore(Protocol):
@@ -290,6 +323,16 @@ class ConsentStore(Protocol):
     async def withdraw_consent(self, person: str, client_id: str, now: int) -> bool:
         """Empty the consent and revoke every token family of this person at this client. Atomic."""
 
+    async def withdraw_scope(self, person: str, client_id: str, scope: str, now: int) -> bool:
+        """Take one scope out of what is granted, and revoke every token family that carries it. Atomic.
+
+        It stays among what was offered, so that it is not asked for again at the next sign-in. False when it was not
+        granted; nothing is revoked then.
+        """
+
+    async def last_uses(self, person: str) -> Mapping[str, int]:
+        """Return when each client last got tokens for the person, as long as those families are kept."""
+
 
 class ClientStore(Protocol):
     """Registered clients."""
@@ -297,11 +340,20 @@ class ClientStore(Protocol):
     async def client(self, client_id: str) -> Client | None:
         """Find a client, disabled ones too."""
 
+    async def clients(self) -> tuple[Client, ...]:
+        """List all, disabled ones too, by id."""
+
+    async def clients_of(self, owner: str) -> tuple[Client, ...]:
+        """List those of one developer (person number), oldest first."""
+
     async def register_clients(self, clients: tuple[Client, ...], now: int) -> None:
         """Write registrations of a static file; an existing client gets the new registration, keeping its state."""
 
     async def set_client_state(self, client_id: str, state: ClientState, now: int) -> None:
-        """Set the state; DISABLED also revokes every token family and token of the client. Atomic."""
+        """Set the state; DISABLED also revokes every token family and token of the client. Atomic.
+
+        Disabled, a client also loses for good the token by which it might change its registration.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +384,15 @@ class LogoutOutbox(Protocol):
 
 
 class AccessStore(
-    AccountStore, SessionStore, TokenStore, ConsentStore, ClientStore, ReplayStore, LogoutOutbox, Protocol
+    AccountStore,
+    SessionStore,
+    TokenStore,
+    ConsentStore,
+    ClientStore,
+    RegistrationStore,
+    SandboxStore,
+    ReplayStore,
+    LogoutOutbox,
+    Protocol,
 ):
     """All of it, as one database implements it."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from adapters.sql.database import Database, Row
 from adapters.sql.idp_sessions import end_sessions
+from crypto.sm3 import sm3
 from idp.login.lockout import FAILURES_MAX, delay_after
 from idp.model import Account, AccountState, AuthenticatorKind, EndedSession
 from idp.registry.model import shard_of
@@ -101,12 +104,27 @@ class SqlAccounts:
                     now + delay_after(row["failures"]),
                 )
                 return Attempt.ALLOWED
+            # A write of nothing: a try that is refused takes as long as one that is counted.
             held = await tx.fetch_one(
-                "SELECT failures FROM authenticator WHERE person = $1 AND kind = $2", person, kind.value
+                "UPDATE authenticator SET failures = failures WHERE person = $1 AND kind = $2 RETURNING failures",
+                person,
+                kind.value,
             )
         if held is None:
             return Attempt.ABSENT
         return Attempt.DISABLED if held["failures"] >= FAILURES_MAX else Attempt.TOO_SOON
+
+    async def spend_attempt_of_nobody(self, username: str, now: int) -> None:
+        """See `AccountStore.spend_attempt_of_nobody`. The row has run out when it is written."""
+        digest = sm3(b"nobody\x00" + username.encode())
+        async with self._db.transaction() as tx:
+            await tx.execute(
+                "INSERT INTO used_value (digest, expires_at) VALUES ($1, $2)"
+                " ON CONFLICT (digest) DO UPDATE SET expires_at = excluded.expires_at",
+                digest,
+                now,
+            )
+            await tx.execute("UPDATE used_value SET expires_at = $2 WHERE digest = $1", digest, now)
 
     async def clear_failures(self, person: str, kind: AuthenticatorKind) -> None:
         """See `AccountStore.clear_failures`."""
@@ -151,7 +169,7 @@ class SqlAccounts:
     async def consent(self, person: str, client_id: str) -> Consent | None:
         """See `ConsentStore.consent`."""
         row = await self._db.fetch_one(
-            "SELECT person, client_id, granted, offered, granted_at FROM consent WHERE person = $1 AND client_id = $2",
+            "SELECT person, client_id, granted, offered, granted_at, granted_since FROM consent WHERE person = $1 AND client_id = $2",
             person,
             client_id,
         )
@@ -160,10 +178,10 @@ class SqlAccounts:
     async def remember_consent(self, consent: Consent) -> None:
         """See `ConsentStore.remember_consent`."""
         await self._db.execute(
-            "INSERT INTO consent (person, client_id, granted, offered, granted_at, region, shard)"
-            " VALUES ($1, $2, $3, $4, $5, $6, $7)"
-            " ON CONFLICT (person, client_id) DO UPDATE"
-            " SET granted = excluded.granted, offered = excluded.offered, granted_at = excluded.granted_at",
+            "INSERT INTO consent (person, client_id, granted, offered, granted_at, region, shard, granted_since)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (person, client_id) DO UPDATE"
+            " SET granted = excluded.granted, offered = excluded.offered, granted_at = excluded.granted_at,"
+            " granted_since = excluded.granted_since",
             consent.person,
             consent.client_id,
             " ".join(consent.granted),
@@ -171,12 +189,13 @@ class SqlAccounts:
             consent.granted_at,
             self._region,
             shard_of(consent.person),
+            " ".join(f"{scope}={time}" for scope, time in consent.since.items()),
         )
 
     async def consents_of(self, person: str) -> tuple[Consent, ...]:
         """See `ConsentStore.consents_of`."""
         rows = await self._db.fetch(
-            "SELECT person, client_id, granted, offered, granted_at FROM consent WHERE person = $1 AND granted <> ''"
+            "SELECT person, client_id, granted, offered, granted_at, granted_since FROM consent WHERE person = $1 AND granted <> ''"
             " ORDER BY granted_at DESC, client_id",
             person,
         )
@@ -187,7 +206,7 @@ class SqlAccounts:
         async with self._db.transaction() as tx:
             # The emptied row stays: it says that the person withdrew, so that nothing is granted again without asking.
             removed = await tx.execute(
-                "UPDATE consent SET granted = '', offered = '', granted_at = $3"
+                "UPDATE consent SET granted = '', offered = '', granted_at = $3, granted_since = ''"
                 " WHERE person = $1 AND client_id = $2 AND granted <> ''",
                 person,
                 client_id,
@@ -201,12 +220,55 @@ class SqlAccounts:
             )
             return removed == 1
 
+    async def withdraw_scope(self, person: str, client_id: str, scope: str, now: int) -> bool:
+        """See `ConsentStore.withdraw_scope`."""
+        async with self._db.transaction() as tx:
+            # The first write holds the row, so that a code redeemed at this very moment comes before or after.
+            row = await tx.fetch_one(
+                "UPDATE consent SET granted = granted WHERE person = $1 AND client_id = $2 RETURNING granted",
+                person,
+                client_id,
+            )
+            granted = [] if row is None else row["granted"].split()
+            if scope not in granted:
+                return False
+            await tx.execute(
+                "UPDATE consent SET granted = $3 WHERE person = $1 AND client_id = $2",
+                person,
+                client_id,
+                " ".join(kept for kept in granted if kept != scope),
+            )
+            families = await tx.fetch(
+                "SELECT family_id, scope FROM token_family"
+                " WHERE person = $1 AND client_id = $2 AND revoked_at IS NULL ORDER BY family_id",
+                person,
+                client_id,
+            )
+            for family in families:
+                if scope in family["scope"].split():
+                    await tx.execute(
+                        "UPDATE token_family SET revoked_at = $2 WHERE family_id = $1", family["family_id"], now
+                    )
+            return True
+
+    async def last_uses(self, person: str) -> Mapping[str, int]:
+        """See `ConsentStore.last_uses`."""
+        rows = await self._db.fetch(
+            "SELECT client_id, MAX(used_at) AS last FROM token_family WHERE person = $1 GROUP BY client_id", person
+        )
+        return {row["client_id"]: row["last"] for row in rows}
+
 
 def _consent(row: Row) -> Consent:
+    granted = tuple(row["granted"].split())
+    answered: int = row["granted_at"]
+    named = (entry.partition("=") for entry in row["granted_since"].split())
+    kept: dict[str, int] = {scope: int(time) for scope, _, time in named}
     return Consent(
         row["person"],
         row["client_id"],
-        tuple(row["granted"].split()),
+        granted,
         tuple(row["offered"].split()),
-        row["granted_at"],
+        answered,
+        {scope: kept.get(scope, answered) for scope in granted},
     )

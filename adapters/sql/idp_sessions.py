@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from adapters.sql.database import Database, Row, Transaction
 from idp.model import Acr, Authentication, EndedSession, Session
-from idp.registry.model import shard_of
+from idp.registry.model import AccountStatus, shard_of
 from idp.store import LogoutJob
 
 _SESSION = (
     "SELECT s.reference, s.person, s.auth_time, s.acr, s.amr, s.created_at, s.last_seen, s.idle_until,"
-    " s.absolute_until, s.device, s.place FROM login_session s JOIN account a ON a.person = s.person"
+    " s.absolute_until, s.device, s.place, p.status FROM login_session s JOIN account a ON a.person = s.person"
+    " LEFT JOIN person p ON p.number = s.person"
     " WHERE a.state = 'active' AND s.ended_at IS NULL"
 )
 
@@ -30,7 +33,12 @@ def _session(row: Row) -> Session:
         absolute_until=row["absolute_until"],
         device=row["device"],
         place=row["place"],
+        person_active=row["status"] == AccountStatus.ACTIVE,
     )
+
+
+REMEMBERED_MAX = 20_000
+"""Sessions and clients known to be noted already, the oldest going first; 4 MB at the most."""
 
 
 class SqlSessions:
@@ -38,6 +46,7 @@ class SqlSessions:
 
     def __init__(self, db: Database, *, region: str) -> None:
         self._db = db
+        self._remembered: dict[tuple[str, str], None] = {}
         self._region = region
 
     async def open_session(self, session: Session, cookie_hash: bytes) -> None:
@@ -120,12 +129,18 @@ class SqlSessions:
 
     async def remember_client(self, reference: str, client_id: str, now: int) -> None:
         """See `SessionStore.remember_client`."""
+        if (reference, client_id) in self._remembered:
+            return
         await self._db.execute(
             "INSERT INTO session_client (reference, client_id, first_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
             reference,
             client_id,
             now,
         )
+        # Only what is durable; such a row is never removed while its session lives.
+        self._remembered[reference, client_id] = None
+        while len(self._remembered) > REMEMBERED_MAX:
+            del self._remembered[next(iter(self._remembered))]
 
     async def end_session(self, reference: str, now: int) -> EndedSession | None:
         """See `SessionStore.end_session`."""
@@ -136,6 +151,32 @@ class SqlSessions:
         """See `SessionStore.end_sessions_of`."""
         async with self._db.transaction() as tx:
             return await end_sessions(tx, person, now)
+
+    async def end_other_sessions(self, person: str, kept: str, now: int) -> tuple[EndedSession, ...]:
+        """See `SessionStore.end_other_sessions`."""
+        async with self._db.transaction() as tx:
+            live = await tx.fetch(
+                "SELECT reference FROM login_session WHERE person = $1 AND reference <> $2 AND ended_at IS NULL"
+                " ORDER BY reference",
+                person,
+                kept,
+            )
+            ended = [await end_session(tx, row["reference"], now) for row in live]
+        return tuple(session for session in ended if session is not None)
+
+    async def clients_of_sessions(self, person: str, now: int) -> Mapping[str, tuple[str, ...]]:
+        """See `SessionStore.clients_of_sessions`."""
+        rows = await self._db.fetch(
+            "SELECT c.reference, c.client_id FROM session_client c JOIN login_session s ON s.reference = c.reference"
+            " WHERE s.person = $1 AND s.ended_at IS NULL AND s.idle_until > $2 AND s.absolute_until > $2"
+            " ORDER BY c.first_at, c.client_id",
+            person,
+            now,
+        )
+        found: dict[str, tuple[str, ...]] = {}
+        for row in rows:
+            found[row["reference"]] = (*found.get(row["reference"], ()), row["client_id"])
+        return found
 
     async def lease_jobs(self, now: int, *, lease_s: int, limit: int) -> tuple[LogoutJob, ...]:
         """See `LogoutOutbox.lease_jobs`."""

@@ -17,15 +17,49 @@ from idp.store import (
     Standing,
 )
 
+# One word for both: the account's state and, where that is active, the person's in the register.
+_STATE = "CASE WHEN a.state <> 'active' THEN a.state ELSE COALESCE(p.status, 'deleted') END AS state"
 _FAMILY = (
-    "f.family_id, f.client_id, f.person, f.session_reference, f.scope AS family_scope, f.offline, f.auth_time, f.acr,"
-    " f.amr, f.created_at, f.absolute_until, f.revoked_at, a.state"
+    "f.family_id, f.client_id, f.person, f.session_reference, f.scope AS family_scope, f.resources, f.id_token_claims,"
+    f" f.offline, f.auth_time, f.acr, f.amr, f.created_at, f.absolute_until, f.revoked_at, {_STATE}"
 )
 _JOIN = (
-    "t JOIN token_family f ON f.family_id = t.family_id JOIN account a ON a.person = f.person WHERE t.token_hash = $1"
+    "t JOIN token_family f ON f.family_id = t.family_id JOIN account a ON a.person = f.person"
+    # What a disabled client holds is not found: its registration may be remembered elsewhere for a moment, here never.
+    " JOIN client r ON r.client_id = f.client_id AND r.state = 'active'"
+    " LEFT JOIN person p ON p.number = f.person WHERE t.token_hash = $1"
 )
 _REFRESH = f"SELECT {_FAMILY}, t.used_at, t.expires_at FROM refresh_token {_JOIN}"  # noqa: S608  # constants
 _ACCESS = f"SELECT {_FAMILY}, t.scope, t.audience, t.expires_at FROM access_token {_JOIN}"  # noqa: S608  # constants
+
+_STILL_GRANTED = (
+    "SELECT (SELECT ended_at IS NOT NULL FROM login_session WHERE reference = $1) AS ended,"
+    " (SELECT granted FROM consent WHERE person = $2 AND client_id = $3) AS granted,"
+    " EXISTS (SELECT 1 FROM replayed_code WHERE code_hash = $4) AS replayed,"
+    " EXISTS (SELECT 1 FROM client WHERE client_id = $3 AND state = 'active') AS registered"
+)
+
+_ADD_FAMILY = (
+    "INSERT INTO token_family (family_id, code_hash, client_id, person, session_reference, scope, offline, auth_time, acr,"
+    " amr, created_at, used_at, absolute_until, region, shard, resources, id_token_claims, revoked_at)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13, $14, $15, $16, $17)"
+)
+# One round trip; what it does is the migration's (access_0007), the same as the statements for SQLite.
+_START = f"SELECT start_token_family({', '.join(f'${number}' for number in range(1, 23))}) AS live"  # numbers
+# One statement. The row of the family is waited for; whatever changed meanwhile is looked at again (READ COMMITTED).
+_ROTATE = (
+    "WITH family AS (UPDATE token_family SET used_at = $2 WHERE revoked_at IS NULL AND absolute_until > $2"
+    " AND family_id = (SELECT family_id FROM refresh_token WHERE token_hash = $1)"
+    " AND person IN (SELECT person FROM account WHERE state = 'active')"
+    " AND client_id IN (SELECT client_id FROM client WHERE state = 'active') RETURNING family_id),"
+    " used AS (UPDATE refresh_token SET used_at = $2 WHERE token_hash = $1 AND used_at IS NULL AND expires_at > $2"
+    " AND family_id IN (SELECT family_id FROM family) RETURNING family_id),"
+    " access AS (INSERT INTO access_token (token_hash, family_id, expires_at, scope, audience)"
+    " SELECT $3, family_id, $4, $5, $6 FROM used),"
+    " next AS (INSERT INTO refresh_token (token_hash, family_id, expires_at, used_at)"
+    " SELECT $7, family_id, $8, NULL FROM used)"
+    " SELECT EXISTS (SELECT 1 FROM used) AS rotated"
+)
 
 
 def _family(row: Row) -> Family:
@@ -35,6 +69,8 @@ def _family(row: Row) -> Family:
         person=row["person"],
         session_reference=row["session_reference"],
         scope=tuple(row["family_scope"].split()),
+        resources=tuple(row["resources"].split()),
+        id_token_claims=tuple(row["id_token_claims"].split()),
         offline=bool(row["offline"]),
         authentication=authentication_of(row),
         created_at=row["created_at"],
@@ -52,10 +88,11 @@ class SqlTokens:
     async def standing(self, person: str, client_id: str, session_reference: str, now: int) -> Standing:
         """See `TokenStore.standing`."""
         row = await self._db.fetch_one(
-            "SELECT a.state, s.reference, c.granted FROM account a"
+            f"SELECT {_STATE}, s.reference, c.granted FROM account a LEFT JOIN person p ON p.number = a.person"  # noqa: S608  # a constant
             " LEFT JOIN login_session s ON s.reference = $3 AND s.person = a.person AND s.ended_at IS NULL"
             " AND s.idle_until > $4 AND s.absolute_until > $4"
-            " LEFT JOIN consent c ON c.person = a.person AND c.client_id = $2 WHERE a.person = $1",
+            " LEFT JOIN consent c ON c.person = a.person AND c.client_id = $2"
+            " AND EXISTS (SELECT 1 FROM client r WHERE r.client_id = $2 AND r.state = 'active') WHERE a.person = $1",
             person,
             client_id,
             session_reference,
@@ -70,47 +107,49 @@ class SqlTokens:
         self, family: Family, code_hash: bytes, access: NewAccessToken, refresh: NewRefreshToken | None
     ) -> bool:
         """See `TokenStore.start_family`."""
-        async with self._db.transaction() as tx:
-            await tx.lock(f"code/{code_hash.hex()}")
-            live = await self._still_granted(tx, family, code_hash)
-            await tx.execute(
-                "INSERT INTO token_family (family_id, code_hash, client_id, person, session_reference, scope, offline,"
-                " auth_time, acr, amr, created_at, used_at, absolute_until, revoked_at, region, shard)"
-                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13, $14, $15)",
-                family.family_id,
-                code_hash,
-                family.client_id,
-                family.person,
-                family.session_reference,
-                " ".join(family.scope),
-                int(family.offline),
-                family.authentication.time,
-                family.authentication.acr.value,
-                " ".join(family.authentication.amr),
-                family.created_at,
-                family.absolute_until,
-                None if live else family.created_at,
-                self._region,
-                shard_of(family.person),
+        scope = " ".join(family.scope)
+        columns = (
+            family.family_id,
+            code_hash,
+            family.client_id,
+            family.person,
+            family.session_reference,
+            scope,
+            int(family.offline),
+            family.authentication.time,
+            family.authentication.acr.value,
+            " ".join(family.authentication.amr),
+            family.created_at,
+            family.absolute_until,
+            self._region,
+            shard_of(family.person),
+            " ".join(family.resources),
+            " ".join(family.id_token_claims),
+        )
+        if self._db.dialect == "postgresql":
+            tokens = (
+                access.token_hash,
+                access.expires_at,
+                " ".join(access.scope),
+                " ".join(access.audience),
+                None if refresh is None else refresh.token_hash,
+                None if refresh is None else refresh.expires_at,
             )
+            row = await self._db.fetch_one(_START, *columns, *tokens)
+            return row is not None and bool(row["live"])
+        async with self._db.transaction() as tx:
+            live = await self._still_granted(tx, family, code_hash)
+            await tx.execute(_ADD_FAMILY, *columns, None if live else family.created_at)
             await self._add_tokens(tx, family.family_id, access, refresh)
             return live
 
     async def _still_granted(self, tx: Transaction, family: Family, code_hash: bytes) -> bool:
-        # Writes of nothing: they hold both rows, so that a sign-out or a withdrawal at this very moment comes either
-        # before (and is seen here) or after (and revokes what is written here).
-        session = await tx.fetch_one(
-            "UPDATE login_session SET ended_at = ended_at WHERE reference = $1 AND ended_at IS NULL RETURNING reference",
-            family.session_reference,
-        )
-        consent = await tx.fetch_one(
-            "UPDATE consent SET granted = granted WHERE person = $1 AND client_id = $2 RETURNING granted",
-            family.person,
-            family.client_id,
-        )
-        replayed = await tx.fetch_one("SELECT 1 AS seen FROM replayed_code WHERE code_hash = $1", code_hash)
-        consented = set() if consent is None else set(consent["granted"].split())
-        return session is not None and consented.issuperset(family.scope) and replayed is None
+        # One transaction at a time writes to the file: a sign-out or a withdrawal at this very moment comes either before
+        # (and is seen here) or after (and revokes what is written here).
+        row = await tx.fetch_one(_STILL_GRANTED, family.session_reference, family.person, family.client_id, code_hash)
+        if row is None or row["ended"] is None or row["ended"] or row["replayed"] or not row["registered"]:
+            return False
+        return set((row["granted"] or "").split()).issuperset(family.scope)
 
     async def revoke_replayed_code(self, code_hash: bytes, client_id: str, now: int) -> None:
         """See `TokenStore.revoke_replayed_code`."""
@@ -160,12 +199,27 @@ class SqlTokens:
         self, token_hash: bytes, access: NewAccessToken, refresh: NewRefreshToken, now: int
     ) -> Rotation:
         """See `TokenStore.rotate_refresh_token`."""
+        if self._db.dialect == "postgresql":
+            row = await self._db.fetch_one(
+                _ROTATE,
+                token_hash,
+                now,
+                access.token_hash,
+                access.expires_at,
+                " ".join(access.scope),
+                " ".join(access.audience),
+                refresh.token_hash,
+                refresh.expires_at,
+            )
+            if row is not None and row["rotated"]:
+                return Rotation.ROTATED
         async with self._db.transaction() as tx:
             # Locks the family: a second rotation, a sign-out, a withdrawal wait here and then see what happened.
             family = await tx.fetch_one(
                 "UPDATE token_family SET used_at = $2 WHERE revoked_at IS NULL AND absolute_until > $2"
                 " AND family_id = (SELECT family_id FROM refresh_token WHERE token_hash = $1)"
-                " AND person IN (SELECT person FROM account WHERE state = 'active') RETURNING family_id",
+                " AND person IN (SELECT person FROM account WHERE state = 'active')"
+                " AND client_id IN (SELECT client_id FROM client WHERE state = 'active') RETURNING family_id",
                 token_hash,
                 now,
             )
@@ -202,7 +256,7 @@ class SqlTokens:
         return AccessGrant(
             family=_family(row),
             scope=tuple(row["scope"].split()),
-            audience=row["audience"],
+            audience=tuple(row["audience"].split()),
             expires_at=row["expires_at"],
             family_revoked=row["revoked_at"] is not None,
             account_state=AccountState(row["state"]),
@@ -210,24 +264,19 @@ class SqlTokens:
 
     async def write_client_token(self, token: ClientToken) -> bool:
         """See `TokenStore.write_client_token`."""
-        async with self._db.transaction() as tx:
-            # A write of nothing: it holds the row, so that a client disabled at this very moment is seen here, or
-            # finds here what it removes.
-            active = await tx.execute(
-                "UPDATE client SET state = state WHERE client_id = $1 AND state = 'active'", token.client_id
-            )
-            if active != 1:
-                return False
-            await tx.execute(
-                "INSERT INTO client_access_token (token_hash, client_id, scope, audience, expires_at)"
-                " VALUES ($1, $2, $3, $4, $5)",
-                token.token_hash,
-                token.client_id,
-                " ".join(token.scope),
-                token.audience,
-                token.expires_at,
-            )
-            return True
+        # The client's row is held for others to read: one disabled at this very moment is seen here, or finds here what it
+        # removes. On SQLite the whole file is held.
+        held = " FOR SHARE" if self._db.dialect == "postgresql" else ""
+        written = await self._db.execute(
+            "INSERT INTO client_access_token (token_hash, client_id, scope, audience, expires_at)"  # noqa: S608  # constants
+            f" SELECT $1, client_id, $3, $4, $5 FROM client WHERE client_id = $2 AND state = 'active'{held}",
+            token.token_hash,
+            token.client_id,
+            " ".join(token.scope),
+            " ".join(token.audience),
+            token.expires_at,
+        )
+        return written == 1
 
     async def client_token(self, token_hash: bytes) -> ClientToken | None:
         """See `TokenStore.client_token`."""
@@ -237,7 +286,8 @@ class SqlTokens:
         if row is None:
             return None
         scope = tuple(row["scope"].split())
-        return ClientToken(token_hash, row["client_id"], scope, row["audience"], row["expires_at"])
+        audience = tuple(row["audience"].split())
+        return ClientToken(token_hash, row["client_id"], scope, audience, row["expires_at"])
 
     async def revoke_access_token(self, token_hash: bytes, client_id: str) -> bool:
         """See `TokenStore.revoke_access_token`."""
@@ -282,7 +332,7 @@ class SqlTokens:
             family_id,
             access.expires_at,
             " ".join(access.scope),
-            access.audience,
+            " ".join(access.audience),
         )
         if refresh is not None:
             await tx.execute(

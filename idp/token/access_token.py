@@ -66,35 +66,47 @@ class AccessTokens:
         self._random_bytes = random_bytes
         self._policy = policy(Purpose.ACCESS_TOKEN)
 
-    def issue(self, client: Client, family: Family, scope: tuple[str, ...]) -> IssuedAccessToken:
-        """Make a token in the client's format; nothing is written yet. Its audience is this issuer (userinfo)."""
+    def issue(
+        self, client: Client, family: Family, scope: tuple[str, ...], audience: tuple[str, ...]
+    ) -> IssuedAccessToken:
+        """Make a token in the client's format for `audience` (`idp.authorize.resources`); nothing is written yet.
+
+        With the time and class of the sign-in, so that a resource server can ask for a step-up (RFC 9470 §6.1).
+        """
         expires_at = min(self._clock() + ACCESS_TOKEN_LIFETIME_S, family.absolute_until)
         person: dict[str, object] = {
             "sub": self._subjects.sub(family.person, client),
             "auth_time": family.authentication.time,
             "acr": family.authentication.acr.value,
         }
-        token = self._token(client, person, scope, expires_at)
-        return IssuedAccessToken(token, NewAccessToken(access_token_hash(token), scope, self._issuer, expires_at))
+        token = self._token(client, person, scope, audience, expires_at)
+        return IssuedAccessToken(token, NewAccessToken(access_token_hash(token), scope, audience, expires_at))
 
-    def issue_to_client(self, client: Client, scope: tuple[str, ...]) -> IssuedClientToken:
+    def issue_to_client(self, client: Client, scope: tuple[str, ...], audience: tuple[str, ...]) -> IssuedClientToken:
         """Make a token of the client itself; nothing is written yet.
 
         Its `sub` is the client id (RFC 9068 §2.2), which no person's `sub` can be (RFC 9700 §4.15): it is shorter.
         """
         expires_at = self._clock() + ACCESS_TOKEN_LIFETIME_S
-        token = self._token(client, {"sub": client.client_id}, scope, expires_at)
-        row = ClientToken(access_token_hash(token), client.client_id, scope, self._issuer, expires_at)
+        token = self._token(client, {"sub": client.client_id}, scope, audience, expires_at)
+        row = ClientToken(access_token_hash(token), client.client_id, scope, audience, expires_at)
         return IssuedClientToken(token, row)
 
-    def _token(self, client: Client, subject: dict[str, object], scope: tuple[str, ...], expires_at: int) -> str:
+    def _token(
+        self,
+        client: Client,
+        subject: dict[str, object],
+        scope: tuple[str, ...],
+        audience: tuple[str, ...],
+        expires_at: int,
+    ) -> str:
         if client.access_token_format is AccessTokenFormat.OPAQUE:
             return f"at_{b64u_encode(self._random_bytes(SECRET_BYTES))}"
         # RFC 9068 §2.2. Unique by its jti, so that its hash is a key as good as an opaque token's.
         claims: dict[str, object] = {
             **subject,
             "iss": self._issuer,
-            "aud": self._issuer,
+            "aud": audience_claim(audience),
             "client_id": client.client_id,
             "iat": self._clock(),
             "exp": expires_at,
@@ -106,16 +118,22 @@ class AccessTokens:
         return sign_jwt(claims, key=key, policy=self._policy)
 
     async def resolve(self, token: str) -> tuple[AccessGrant, Client]:
-        """Return what a person's token grants at this issuer, now. Raises `InvalidToken`; says nothing of why."""
-        return await self._of_person(self._checked_hash(token))
+        """Return what a person's token grants at this issuer, now. Raises `InvalidToken`; says nothing of why.
+
+        A token made for other resource servers alone is not taken here: one of them may have it and try (RFC 9700 §2.3).
+        """
+        grant, client = await self._of_person(self._checked_hash(token))
+        if self._issuer not in grant.audience:
+            raise InvalidToken(rule="not_in_force")
+        return grant, client
 
     async def resolve_any(self, token: str) -> tuple[AccessGrant | ClientToken, Client]:
-        """Return what a token grants, a person's or a client's own. Raises `InvalidToken`."""
+        """Return what a token grants wherever, a person's or a client's own. Raises `InvalidToken`."""
         token_hash = self._checked_hash(token)
         own = await self._tokens.client_token(token_hash)
         if own is None:
             return await self._of_person(token_hash)
-        if own.audience != self._issuer or self._clock() >= own.expires_at:
+        if self._clock() >= own.expires_at:
             raise InvalidToken(rule="not_in_force")
         return own, await self._active(own.client_id)
 
@@ -125,7 +143,6 @@ class AccessTokens:
             grant is None
             or grant.family_revoked
             or grant.account_state is not AccountState.ACTIVE
-            or grant.audience != self._issuer
             or self._clock() >= grant.expires_at
         ):
             raise InvalidToken(rule="not_in_force")
@@ -145,6 +162,11 @@ class AccessTokens:
             except TrustError:
                 raise InvalidToken(rule="form") from None
         return access_token_hash(token)
+
+
+def audience_claim(audience: tuple[str, ...]) -> str | list[str]:
+    """Return `aud` as RFC 7519 §4.1.3 writes one audience and several."""
+    return audience[0] if len(audience) == 1 else list(audience)
 
 
 def access_token_hash(token: str) -> bytes:

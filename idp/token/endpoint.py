@@ -17,15 +17,26 @@ from starlette.routing import Route
 from crypto.encoding import b64u_encode
 from idp.audit import Acts
 from idp.authorize.code import AuthorizationGrant, code_hash, load_grant
-from idp.claims import released_claims
+from idp.authorize.resources import audience_of
+from idp.claims import named_claims, scopes_of_claims
 from idp.clients.authentication import Endpoint
 from idp.clients.model import Client, GrantType
 from idp.clients.requests import NO_STORE, ClientRequests, oauth_json
+from idp.device.requests import DeviceRequests, device_code_hash
 from idp.id_token import IdTokens
 from idp.model import REFERENCE_BYTES, AccountState, Clock, PersonProfile, RandomBytes
-from idp.oauth_errors import InvalidGrant, OAuthError
+from idp.oauth_errors import (
+    AuthorizationPending,
+    InvalidGrant,
+    InvalidRequest,
+    InvalidTarget,
+    OAuthError,
+    SlowDown,
+    UnauthorizedClient,
+)
 from idp.people import People
-from idp.scopes import OFFLINE_ACCESS, OPENID
+from idp.registry.contact import Contact
+from idp.scopes import CONTACT_SCOPES, EDU, OFFLINE_ACCESS, OPENID
 from idp.store import (
     Family,
     NewAccessToken,
@@ -47,9 +58,10 @@ from idp.transient import TransientKind, TransientStore
 
 @dataclass(slots=True)
 class _Staged:
-    """What the core made and the endpoint will write; filled by `_issue`."""
+    """What the core made and the endpoint will write; filled by `_issue`. Of the person, only what the ID token says."""
 
     profile: PersonProfile | None = None
+    contact: Contact | None = None
     family: Family | None = None
     access: NewAccessToken | None = None
     refresh: NewRefreshToken | None = None
@@ -60,10 +72,12 @@ class TokenEndpoint:
 
     def __init__(
         self,
+        issuer: str,
         *,
         requests: ClientRequests,
         tokens: TokenStore,
         transient: TransientStore,
+        devices: DeviceRequests,
         people: People,
         access_tokens: AccessTokens,
         id_tokens: IdTokens,
@@ -74,13 +88,15 @@ class TokenEndpoint:
         self._requests = requests
         self._tokens = tokens
         self._transient = transient
+        self._devices = devices
         self._people = people
         self._access_tokens = access_tokens
         self._id_tokens = id_tokens
         self._acts = acts
         self._clock = clock
         self._random_bytes = random_bytes
-        self._client_credentials = ClientCredentials(access_tokens=access_tokens, tokens=tokens, clock=clock)
+        self._issuer = issuer
+        self._client_credentials = ClientCredentials(issuer, access_tokens=access_tokens, tokens=tokens, clock=clock)
 
     def routes(self) -> list[Route]:
         """Return the route."""
@@ -92,16 +108,22 @@ class TokenEndpoint:
             form, client = await self._requests.read(request, endpoint=Endpoint.TOKEN)
             if form.get("grant_type") == GrantType.CLIENT_CREDENTIALS:
                 return await self._to_client(request, form, client)
+            if form.get("grant_type") == GrantType.DEVICE_CODE:
+                return await self._to_device(request, form, client)
         except OAuthError as error:
             return oauth_json(error)
         staged = _Staged()
         prefetched = await self._prefetch(form, client, staged)
 
         def issue(client: Client, prefetched: Prefetched, scope: tuple[str, ...]) -> dict[str, Any]:
-            return self._issue(client, prefetched, scope, staged)
+            return self._issue(client, prefetched, scope, form, staged)
 
         core = TokenCore(prefetched, issue)
-        status, body, headers = core.create_token_response(CoreRequest(form, prefetched))
+        try:
+            status, body, headers = core.create_token_response(CoreRequest(form, prefetched))
+        except InvalidTarget as error:  # nothing is taken or written yet: the client may ask again
+            await self._refused(request, client, error.error)
+            return oauth_json(error)
         if status == 200:
             try:
                 await self._write(request, form, client, staged)
@@ -129,6 +151,34 @@ class TokenEndpoint:
         )
         return JSONResponse(body, headers=NO_STORE)
 
+    async def _to_device(self, request: Request, form: Mapping[str, str], client: Client) -> Response:
+        """Answer a device that asks (RFC 8628 §3.4, §3.5); what its person allowed is redeemed as a code is."""
+        device_code, staged = form.get("device_code", ""), _Staged()
+        hashed = device_code_hash(device_code)
+        try:
+            if GrantType.DEVICE_CODE not in client.grant_types:
+                raise UnauthorizedClient(rule="grant_type")
+            if not device_code:
+                raise InvalidRequest(field="device_code", rule="missing")
+            grant = await self._in_force(await self._devices.approved(device_code, client), staged)
+            if grant is None:
+                raise InvalidGrant(field="device_code", rule="not_in_force")
+            body = self._issue(client, Prefetched(client, grant, None), grant.scope, form, staged)
+            if staged.family is None or staged.access is None or not await self._devices.take(device_code):
+                await self._tokens.revoke_replayed_code(hashed, client.client_id, self._clock())
+                raise InvalidGrant(field="device_code", rule="used")
+        except (AuthorizationPending, SlowDown):
+            raise  # every few seconds, and nothing has happened: not worth a line of the trail
+        except OAuthError as error:
+            replayed = error.rule == "unknown" and await self._tokens.revoke_family_of_code(
+                hashed, client.client_id, self._clock()
+            )
+            await self._refused(request, client, "code_replayed" if replayed else error.error)
+            raise
+        await self._tokens.start_family(staged.family, hashed, staged.access, staged.refresh)
+        await self._issued(request, "idp.token.issued", staged.family)
+        return JSONResponse(body, headers=NO_STORE)
+
     async def _prefetch(self, form: Mapping[str, str], client: Client, staged: _Staged) -> Prefetched:
         grant_type = form.get("grant_type")
         if grant_type == GrantType.AUTHORIZATION_CODE:
@@ -139,26 +189,49 @@ class TokenEndpoint:
         found = None if token_hash is None else await self._tokens.refresh_grant(token_hash)
         if found is None or found.used or found.family_revoked or self._clock() >= found.expires_at:
             return Prefetched(client, None, None)
-        staged.profile = await self._in_good_standing(found.account_state, found.family.person)
-        return Prefetched(client, None, None if staged.profile is None else found)
+        family = found.family
+        good = found.account_state is AccountState.ACTIVE and await self._read_person(
+            family.person, family.scope, family.id_token_claims, staged
+        )
+        return Prefetched(client, None, found if good else None)
 
     async def _good_code(self, code: str, staged: _Staged) -> AuthorizationGrant | None:
         payload = await self._transient.read(TransientKind.AUTHORIZATION_CODE, code)
-        if payload is None:
-            return None
-        grant = load_grant(payload)
+        return None if payload is None else await self._in_force(load_grant(payload), staged)
+
+    async def _in_force(self, grant: AuthorizationGrant, staged: _Staged) -> AuthorizationGrant | None:
+        """Return the grant when account, person, session and consent behind it are good at this moment."""
         now = self._clock()
         standing = await self._tokens.standing(grant.person, grant.client_id, grant.session_reference, now)
         if not standing.session_live or not standing.consented.issuperset(grant.scope):
             return None
-        staged.profile = await self._in_good_standing(standing.account_state, grant.person)
-        return None if staged.profile is None else grant
+        good = standing.account_state is AccountState.ACTIVE and await self._read_person(
+            grant.person, grant.scope, grant.id_token_claims, staged
+        )
+        return grant if good else None
 
-    async def _in_good_standing(self, state: AccountState, person: str) -> PersonProfile | None:
-        return await self._people.profile(person) if state is AccountState.ACTIVE else None
+    async def _read_person(self, person: str, scope: tuple[str, ...], names: tuple[str, ...], staged: _Staged) -> bool:
+        """Read what the ID token was asked to say, mostly nothing; False where the register has nobody active.
 
-    def _issue(self, client: Client, prefetched: Prefetched, scope: tuple[str, ...], staged: _Staged) -> dict[str, Any]:
-        """Make the response's body from what passed every check. Nothing is written yet."""
+        The person's own standing came with the account's state.
+        """
+        asked = scopes_of_claims(names, scope)
+        if not asked:
+            return True
+        staged.profile = await self._people.profile(person, affiliations=EDU in asked)
+        if not asked.isdisjoint(CONTACT_SCOPES):
+            staged.contact = await self._people.contact(person)
+        return staged.profile is not None
+
+    def _issue(
+        self,
+        client: Client,
+        prefetched: Prefetched,
+        scope: tuple[str, ...],
+        form: Mapping[str, str],
+        staged: _Staged,
+    ) -> dict[str, Any]:
+        """Make the response's body from what passed every check. Nothing is written yet. Raises `InvalidTarget`."""
         nonce = None
         if prefetched.code is not None:
             family = self._new_family(prefetched.code)
@@ -167,7 +240,8 @@ class TokenEndpoint:
             family = prefetched.refresh.family
         else:  # the core has checked one of them
             raise InvalidGrant(rule="absent")
-        access = self._access_tokens.issue(client, family, scope)
+        audience = audience_of(form, granted=family.resources, issuer=self._issuer)
+        access = self._access_tokens.issue(client, family, scope, audience)
         staged.family, staged.access = family, access.row
         body: dict[str, Any] = {
             "access_token": access.token,
@@ -179,7 +253,7 @@ class TokenEndpoint:
             body["refresh_token"], staged.refresh = new_refresh_token(
                 family, clock=self._clock, random_bytes=self._random_bytes
             )
-        if OPENID in scope and staged.profile is not None:
+        if OPENID in scope:
             body["id_token"] = self._id_tokens.sign(
                 client,
                 person=family.person,
@@ -187,7 +261,7 @@ class TokenEndpoint:
                 authentication=family.authentication,
                 nonce=nonce,
                 access_token=access.token,
-                claims=released_claims(staged.profile, scope),
+                claims=named_claims(staged.profile, staged.contact, scope, family.id_token_claims),
             )
         return body
 
@@ -200,10 +274,12 @@ class TokenEndpoint:
             person=grant.person,
             session_reference=grant.session_reference,
             scope=grant.scope,
+            resources=grant.resources,
             offline=offline,
             authentication=grant.authentication,
             created_at=now,
             absolute_until=now + (OFFLINE_ABSOLUTE_LIMIT_S if offline else ABSOLUTE_LIMIT_S),
+            id_token_claims=grant.id_token_claims,
         )
 
     async def _write(self, request: Request, form: Mapping[str, str], client: Client, staged: _Staged) -> None:

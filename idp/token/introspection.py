@@ -14,10 +14,9 @@ from idp.clients.model import Client
 from idp.clients.requests import NO_STORE, ClientRequests, oauth_json
 from idp.model import AccountState, Clock
 from idp.oauth_errors import InvalidRequest, InvalidToken, OAuthError
-from idp.people import People
 from idp.store import ClientToken, Family, TokenStore
 from idp.subject import SubjectIdentifiers
-from idp.token.access_token import AccessTokens
+from idp.token.access_token import AccessTokens, audience_claim
 from idp.token.refresh_token import refresh_token_hash
 
 
@@ -31,7 +30,6 @@ class IntrospectionEndpoint:
         requests: ClientRequests,
         access_tokens: AccessTokens,
         tokens: TokenStore,
-        people: People,
         subjects: SubjectIdentifiers,
         clock: Clock,
     ) -> None:
@@ -39,7 +37,6 @@ class IntrospectionEndpoint:
         self._requests = requests
         self._access_tokens = access_tokens
         self._tokens = tokens
-        self._people = people
         self._subjects = subjects
         self._clock = clock
 
@@ -72,11 +69,13 @@ class IntrospectionEndpoint:
             return None
         if owner.client_id != caller.client_id:
             return None
-        described: dict[str, object] = {"token_type": "Bearer", "exp": grant.expires_at, "aud": grant.audience}
+        described: dict[str, object] = {
+            "token_type": "Bearer",
+            "exp": grant.expires_at,
+            "aud": audience_claim(grant.audience),
+        }
         if isinstance(grant, ClientToken):
             return {**described, **self._about(caller, caller.client_id, grant.scope)}
-        if not await self._people.in_good_standing(grant.family.person):
-            return None
         return {**described, **self._about_person(caller, grant.family, grant.scope)}
 
     async def _refresh(self, caller: Client, refresh_hash: bytes) -> dict[str, object] | None:
@@ -88,7 +87,6 @@ class IntrospectionEndpoint:
             or found.family_revoked
             or found.account_state is not AccountState.ACTIVE
             or self._clock() >= found.expires_at
-            or not await self._people.in_good_standing(found.family.person)
         ):
             return None
         return {"exp": found.expires_at, **self._about_person(caller, found.family, found.family.scope)}

@@ -10,8 +10,9 @@ import pytest
 from crypto.errors import TrustError
 from crypto.jws import verify_jwt
 from crypto.suites import Purpose, policy
+from idp.clients.members import RegistrationRefused
 from idp.clients.model import ClientState
-from idp.clients.registration import RegistrationRefused, parse_client
+from idp.clients.registration import parse_client
 from tests.protocol.world import ISSUER, Answer, OpenWorld, World, registration
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
