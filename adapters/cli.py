@@ -12,7 +12,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapters.commands.clients_parser import add_clients
 from adapters.commands.crypto_parser import add_crypto
+from adapters.commands.developers_parser import add_developers
 from adapters.commands.keys_parser import add_keys
 from adapters.commands.outcome import CommandFailed
 
@@ -29,6 +31,8 @@ _COMMANDS = {
     "ledger": "adapters.commands.ledger",
     "keys": "adapters.commands.keys",
     "crypto": "adapters.commands.crypto",
+    "clients": "adapters.commands.clients",
+    "developers": "adapters.commands.developers",
 }
 
 
@@ -47,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--demo", action="store_true", help="with a demo province, demo accounts and two demo platforms")
     run.add_argument("--host", help="address to listen on")
     run.add_argument("--port", type=int, help="port to listen on")
+    run.add_argument("--workers", type=int, metavar="N", help="so many server processes on the one port (Linux)")
     run.add_argument("--issuer", help="the public address, exactly as platforms know it")
     run.add_argument("--tls-cert", type=Path, help="PEM certificate chain, to serve HTTPS directly")
     run.add_argument("--tls-key", type=Path, help="PEM private key of --tls-cert")
@@ -88,6 +93,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     add_keys(commands.add_parser("keys", help="look after the deployment's keys"), _add_settings)
     add_crypto(commands)
+    add_clients(commands.add_parser("clients", help="look after registered platforms"), _add_settings)
+    add_developers(commands.add_parser("developers", help="say who may try a platform of their own"), _add_settings)
     return parser
 
 

@@ -18,7 +18,6 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from adapters.app import Application, build_application
-from adapters.http.outbound import OutboundClient
 from adapters.observe.log import Log, take_over_library_logs
 from adapters.parts import Parts, open_parts
 from adapters.records import open_records
@@ -65,7 +64,8 @@ def sole_owner(data_dir: Path) -> Iterator[None]:
 def listening_socket(host: str, port: int) -> socket.socket:
     """Return a socket bound to the address, dual-stack on `::`. Raises `StartFailed` where it is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol by its name: asyncio sends small answers at once (TCP_NODELAY) only where it sees it.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family is socket.AF_INET6:
@@ -85,8 +85,12 @@ async def service(
     write_log: Callable[[str], object],
     more_anchors: Callable[[SigningKey], Sequence[AnchorDriver]] | None = None,
     prepare: Prepare | None = None,
+    background: bool = True,
 ) -> AsyncIterator[tuple[Parts, Application]]:
-    """Open the whole service below the socket; raises what `open_parts` raises. `write_log` takes one line."""
+    """Open the whole service below the socket; raises what `open_parts` raises. `write_log` takes one line.
+
+    `background` False: another process on the same stores does the work beside the requests.
+    """
     async with open_parts(
         settings, clock=lambda: int(time.time()), random_bytes=secrets.token_bytes, more_anchors=more_anchors
     ) as parts:
@@ -97,9 +101,8 @@ async def service(
             log.event("redis", {"answers": condition.answers, "keeps": condition.keeps, "sentence": condition.sentence})
         stated = {} if prepare is None else await prepare(parts)
         application = build_application(parts, await open_records(parts), stated_acr=stated, write_log=write_log)
-        outbound = OutboundClient(allow=settings.outbound_allowed)
         try:
-            async with working(parts, application, outbound):
+            async with working(parts, application, application.outbound, background=background):
                 yield parts, application
         finally:
             application.close()
@@ -151,13 +154,20 @@ async def run_service(
     listener: socket.socket,
     write_log: Callable[[str], object],
     prepare: Prepare | None = None,
+    background: bool = True,
+    supervisor_fd: int | None = None,
 ) -> None:
-    """Run until a signal. `when_ready` is awaited once the service answers. Raises `StartFailed`."""
+    """Run until a signal. `when_ready` is awaited once the service answers. Raises `StartFailed`.
+
+    `background`: see `service`. `supervisor_fd`: where the end of the supervisor shows; then this process stops, too.
+    """
     try:
         async with (
-            service(settings, write_log=write_log, prepare=prepare) as (parts, application),
+            service(settings, write_log=write_log, prepare=prepare, background=background) as (parts, application),
             serving(application.asgi, listener, settings) as stop,
         ):
+            if supervisor_fd is not None:
+                asyncio.get_running_loop().add_reader(supervisor_fd, stop.set)
             take_over_library_logs(application.log)
             await when_ready(parts, application)
             await stop.wait()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -25,6 +26,8 @@ LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 # The province a demo or a first trial stands for where none is named (GB/T 2260; the demo province is 500000).
 DEFAULT_REGION: Final = "500000"
 SM2_BACKENDS: Final = ("auto", "kernel", "libcrypto")
+WORKERS_MAX: Final = 64
+"""More than the cores of one machine bring nothing, and each share of a limit on attempts would become too small."""
 CPU_MODES: Final = ("auto", "portable", "avx2", "avx512")
 _ALLOWED_HOST: Final = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}")
 _REDIS_DATABASE: Final = re.compile(r"/?|/[0-9]{1,4}")
@@ -59,6 +62,7 @@ class Settings:
 
     `issuer` is the public address without a final slash; platforms, cookies and log are named by it, so it never changes.
     `database_url` is `sqlite:///<folder>` or `postgresql://…`; `redis_url`, if any, holds short-lived state beside it.
+    `workers` server processes answer on the one port.
     `outbound_allowed` lists `host:port` pairs on private networks that may be fetched; nothing else there ever is.
     `trusted_proxies` are networks whose X-Forwarded-* headers are believed. `region` is the six-digit division this
     deployment serves. `cpu` has worked when the kernel loaded; it stands here because it is one of the names.
@@ -67,6 +71,7 @@ class Settings:
     issuer: str
     host: str
     port: int
+    workers: int
     data_dir: Path
     database_url: str = field(repr=False)  # both may hold a password
     redis_url: str | None = field(repr=False)
@@ -192,6 +197,7 @@ def check_settings(given: Mapping[str, Any]) -> Settings:
         issuer=issuer,
         host=host,
         port=port,
+        workers=read.number("workers", 1, least=1, most=WORKERS_MAX),
         data_dir=data_dir,
         database_url=read.text("database_url", f"sqlite:///{data_dir}"),
         redis_url=read.optional_text("redis_url"),
@@ -253,6 +259,11 @@ def _check_issuer(settings: Settings, read: _Reader) -> None:
         read.refuse("issuer", "path", "must be a host's own address, without a path: cookies and pages are the host's.")
     if parts.query or parts.fragment or settings.issuer.endswith("/"):
         read.refuse("issuer", "exact", "must have no query, no fragment and no final slash (OIDC Discovery §3).")
+
+
+def _check_workers(settings: Settings, read: _Reader) -> None:
+    if settings.workers > 1 and sys.platform != "linux":
+        read.refuse("workers", "platform", "above 1 need Linux, which spreads connections over processes.")
 
 
 def _check_database(settings: Settings, read: _Reader) -> None:
@@ -330,6 +341,7 @@ def _check_chain(settings: Settings, read: _Reader) -> None:
 
 _CHECKS: Final[tuple[Callable[[Settings, _Reader], None], ...]] = (
     _check_issuer,
+    _check_workers,
     _check_database,
     _check_redis,
     _check_region,

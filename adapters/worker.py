@@ -38,8 +38,10 @@ Step = Callable[[], Awaitable[bool]]
 
 
 @asynccontextmanager
-async def working(parts: Parts, application: Application, outbound: OutboundClient) -> AsyncIterator[None]:
-    """Run the loops while the block lasts."""
+async def working(
+    parts: Parts, application: Application, outbound: OutboundClient, *, background: bool = True
+) -> AsyncIterator[None]:
+    """Run the loops while the block lasts; without `background` only what every process does for itself."""
 
     async def issue() -> bool:
         return await application.records.services.work() > 0
@@ -64,14 +66,15 @@ async def working(parts: Parts, application: Application, outbound: OutboundClie
     reseal = ResealJob(parts.column_ring, parts.resealer, parts.idp_database, clock=parts.clock)
     watch = SigningKeysWatch(parts.keystore, parts.idp_keys)
 
-    loops = {
-        "issue": (issue, ISSUE_EVERY_S),
-        "tell_platforms": (tell_platforms, LOGOUT_EVERY_S),
-        "anchor": (anchor, ANCHOR_EVERY_S),
-        "tidy": (tidy, TIDY_EVERY_S),
-        "reseal": (reseal.step, RESEAL_EVERY_S),
-        "signing_keys": (watch.step, SIGNING_KEYS_EVERY_S),
-    }
+    loops: dict[str, tuple[Step, float]] = {"signing_keys": (watch.step, SIGNING_KEYS_EVERY_S)}
+    if background:
+        loops |= {
+            "issue": (issue, ISSUE_EVERY_S),
+            "tell_platforms": (tell_platforms, LOGOUT_EVERY_S),
+            "anchor": (anchor, ANCHOR_EVERY_S),
+            "tidy": (tidy, TIDY_EVERY_S),
+            "reseal": (reseal.step, RESEAL_EVERY_S),
+        }
     tasks = [
         asyncio.create_task(_forever(name, step, every_s, application.log), name=f"worker-{name}")
         for name, (step, every_s) in loops.items()

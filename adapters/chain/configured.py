@@ -1,22 +1,18 @@
-"""The EVM chain an operator configured, as an anchor driver; None where none is configured."""
+"""The EVM chain an operator configured, as an anchor driver; None where none is configured.
+
+The driver is loaded only then: its libraries (web3, the Vyper compiler) take 36 MB in every process that has them.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+import importlib
 
-from eth_account import Account
-from web3 import Web3
-
-from adapters.chain.contract import compile_contract
-from adapters.chain.evm import EvmAnchor, EvmSettings, connect
 from adapters.settings import Settings
 from crypto.keys import SigningKey
-
-# How long one round waits for a transaction's block and depth before it is looked up again in the next round.
-WAIT_S: Final = 120
+from ledger.anchor import AnchorDriver
 
 
-def configured_evm(settings: Settings, witness: SigningKey) -> EvmAnchor | None:
+def configured_evm(settings: Settings, witness: SigningKey) -> AnchorDriver | None:
     """Return the driver of the configured chain. Settings have checked that the four values come together."""
     if (
         settings.evm_rpc_url is None
@@ -25,12 +21,12 @@ def configured_evm(settings: Settings, witness: SigningKey) -> EvmAnchor | None:
         or settings.evm_key_file is None
     ):
         return None
-    chain = EvmSettings(
+    driver: AnchorDriver = importlib.import_module("adapters.chain.evm_settings").driver(
+        rpc_url=settings.evm_rpc_url,
+        contract=settings.evm_contract,
         chain_id=settings.evm_chain_id,
-        contract=Web3.to_checksum_address(settings.evm_contract),
-        first_block=0,
+        key_file=settings.evm_key_file,
         confirmations=settings.evm_confirmations,
-        wait_s=WAIT_S,
+        witness=witness,
     )
-    account = Account.from_key(settings.evm_key_file.read_text("ascii").strip())
-    return EvmAnchor(connect(settings.evm_rpc_url), compile_contract().abi, chain, account=account, witness=witness)
+    return driver

@@ -15,7 +15,7 @@ from typing import Final
 
 from adapters.commands.migrate import migrate
 from adapters.commands.outcome import CommandFailed
-from adapters.commands.run import CHINA
+from adapters.demo.around import CHINA
 from adapters.demo.local_chain import local_chain
 from adapters.demo.platforms import platforms, wait_for_platforms
 from adapters.demo.seed import DemoPorts, seed

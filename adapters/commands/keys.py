@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from adapters.commands.kek_sentences import kek_sentence
 from adapters.commands.keys_officers import new_officer_key, officer, officer_sentence
 from adapters.commands.keys_open import KeyParts, open_key_parts, require_migrated, told
 from adapters.commands.keys_recovery import backup, backup_sentence, recover, restore, split_kek
@@ -40,18 +41,6 @@ _WITH_PARTS: Final[Mapping[str, WithParts]] = {
     "officer": officer,
 }
 _WITHOUT_KEY: Final = {"recover": recover, "restore": restore}
-
-KEK_SENTENCES = {
-    "missing": "The key-encryption key file {path} is missing. Put its copy back, or recover it from the "
-    "officers' shares with `edutrust keys recover`; for a new, empty deployment create it with `edutrust keys init`. Without it nothing sealed in the databases can be opened.",
-    "unreadable": "The key-encryption key file {path} cannot be read.",
-    "permissions": "The key-encryption key file {path} can be read by others; run `chmod 600` on it.",
-    "malformed": "The key-encryption key file {path} is damaged; restore it from its backup.",
-    "exists": "The key-encryption key file {path} exists already and is never overwritten.",
-    "unwritable": "The key-encryption key file {path} cannot be written.",
-    "active": "This key-encryption key is the active one; rotate it first.",
-    "unknown_key": "The key-encryption key file {path} does not hold this key.",
-}
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -102,11 +91,6 @@ def _init(settings: Settings, *, as_json: bool) -> int:
         {"kek": made.active, "file": str(settings.kek_file)},
         f"Created {settings.kek_file}. Keep a copy apart from the databases: who loses it loses what they seal.",
     )
-
-
-def kek_sentence(refused: KekRefused, path: object) -> str:
-    """Say in one sentence what is wrong with the key file."""
-    return KEK_SENTENCES[refused.rule or "unreadable"].format(path=path)
 
 
 def _change_sentence(refused: KeyringChangeRefused) -> str:

@@ -8,7 +8,7 @@ import json
 import secrets
 import time
 
-from adapters.commands.keys import kek_sentence
+from adapters.commands.kek_sentences import kek_sentence
 from adapters.commands.outcome import CommandFailed
 from adapters.commands.settings_of import settings_of
 from adapters.kek import KekRefused

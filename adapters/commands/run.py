@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
+import importlib
+import os
 import secrets
 import ssl
 import sys
+import time
+import traceback
 from collections.abc import Mapping
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import IO, Final
 
+import uvloop
+
 from adapters.app import Application
-from adapters.commands.keys import kek_sentence
-from adapters.commands.migrate import migrate
+from adapters.commands.kek_sentences import kek_sentence
 from adapters.commands.outcome import CommandFailed
 from adapters.commands.settings_of import settings_of
-from adapters.demo.graduates import write_graduates
-from adapters.demo.platforms import platforms, wait_for_platforms
-from adapters.demo.population import DemoProvince
-from adapters.demo.seed import DemoPorts, DemoSecrets, seed
 from adapters.kek import KekRefused, create_kek, read_kek
+from adapters.memory import give_back_large_blocks
+from adapters.observe.log import Log
 from adapters.parts import Parts
-from adapters.server import StartFailed, listening_socket, run_service, sole_owner
+from adapters.server import Prepare, StartFailed, listening_socket, run_service, sole_owner
 from adapters.settings import Settings
 from adapters.static_files import StaticFiles, StaticFilesRefused, bring_in, read_static_files
+from adapters.supervisor import Place, Supervisor, WorkersFailed, reserve, workers_socket
 from adapters.web.assets import AssetsMissingError
 from idp.model import Acr
 
 DEMO_DATA_DIR: Final = Path("var/demo")
 LEARNING_OFFSET, LIBRARY_OFFSET = 1, 2  # the demo platforms listen on the next two ports
-CHINA: Final = timezone(timedelta(hours=8))
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -47,39 +48,115 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     static = _static_files(arguments)
     _check_certificate(settings)
+    if arguments.demo and settings.workers > 1:
+        raise StartFailed("--demo is one process: leave --workers out.")
+    give_back_large_blocks()
     with ExitStack() as stack:
         _prepare_folder(settings)
         stack.enter_context(sole_owner(settings.data_dir))
-        ports = DemoPorts(settings.port + LEARNING_OFFSET, settings.port + LIBRARY_OFFSET)
-        listener = stack.enter_context(listening_socket(settings.host, settings.port))
-        if arguments.demo:
-            for port in (ports.learning, ports.library):
-                listening_socket("127.0.0.1", port).close()
-        _require_kek(settings, demo=arguments.demo)
-        migrate(settings)
-
-        log: IO[str] = sys.stderr
-        if arguments.demo:
-            # The console belongs to the reader; what the service and the platforms log stands in a file.
-            log = stack.enter_context((settings.data_dir / "service.log").open("a", encoding="utf-8", buffering=1))
-
-        async def prepare(parts: Parts) -> Mapping[str, Acr]:
-            return await bring_in(parts, static)
-
-        async def when_ready(parts: Parts, _application: Application) -> None:
-            if not arguments.demo:
-                print(f"READY {settings.issuer}", flush=True)
-                return
-            today = datetime.now(UTC).astimezone(CHINA).date()
-            province, drawn = await seed(parts, ports, today=today)
-            graduates = write_graduates(settings.data_dir, province)
-            stack.enter_context(platforms(settings.issuer, ports, drawn, log=log))
-            await wait_for_platforms(ports)
-            print(_welcome(settings, ports, province, drawn, graduates), flush=True)
-
-        asyncio.run(run_service(settings, when_ready, listener=listener, write_log=log.write, prepare=prepare))
+        if settings.workers > 1:
+            _run_workers(settings, static)
+        else:
+            _run_alone(stack, settings, static, demo=arguments.demo)
         print("Stopped.", flush=True)
     return 0
+
+
+def _run_alone(stack: ExitStack, settings: Settings, static: StaticFiles, *, demo: bool) -> None:
+    ports = settings.port + LEARNING_OFFSET, settings.port + LIBRARY_OFFSET
+    listener = stack.enter_context(listening_socket(settings.host, settings.port))
+    if demo:
+        for port in ports:
+            listening_socket("127.0.0.1", port).close()
+    _require_kek(settings, demo=demo)
+    _migrate_apart(settings)
+
+    log: IO[str] = sys.stderr
+    if demo:
+        # The console belongs to the reader; what the service and the platforms log stands in a file.
+        log = stack.enter_context((settings.data_dir / "service.log").open("a", encoding="utf-8", buffering=1))
+
+    async def when_ready(parts: Parts, _application: Application) -> None:
+        welcome = f"READY {settings.issuer}"
+        if demo:
+            around = importlib.import_module("adapters.demo.around")
+            welcome = await around.set_up_around(parts, ports, stack, log)
+        print(welcome, flush=True)
+
+    uvloop.run(run_service(settings, when_ready, listener=listener, write_log=log.write, prepare=_brought_in(static)))
+
+
+def _run_workers(settings: Settings, static: StaticFiles) -> None:
+    """Run several workers; this process opens nothing that they would share."""
+    try:
+        reserved = reserve(settings.host, settings.port)
+    except OSError as error:
+        raise StartFailed(f"Port {settings.port} on {settings.host} cannot be used: {error.strerror}.") from error
+    _require_kek(settings, demo=False)
+    _migrate_apart(settings)
+
+    def serve(place: Place) -> None:
+        reserved.close()
+        listener = workers_socket(settings.host, settings.port)
+
+        async def when_ready(_parts: Parts, _application: Application) -> None:
+            place.ready()
+
+        service = run_service(
+            settings,
+            when_ready,
+            listener=listener,
+            write_log=sys.stderr.write,
+            prepare=_brought_in(static),
+            background=place.first,
+            supervisor_fd=place.supervisor_fd,
+        )
+        try:
+            uvloop.run(service)
+        except (StartFailed, StaticFilesRefused) as failed:
+            print(failed, file=sys.stderr, flush=True)
+            raise SystemExit(1) from failed
+
+    log = Log(clock=lambda: int(time.time()), write=sys.stderr.write)
+    with reserved:
+        try:
+            Supervisor(settings.workers, serve, log=log.event).run(
+                lambda: print(f"READY {settings.issuer}", flush=True)
+            )
+        except WorkersFailed as failed:
+            raise StartFailed(str(failed)) from failed
+
+
+def _migrate_apart(settings: Settings) -> None:
+    """Migrate in a child process, so that what only migrations need does not stay in memory for the service's life.
+
+    Raises `CommandFailed` with what the child said.
+    """
+    said_fd, say_fd = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            importlib.import_module("adapters.commands.migrate").migrate(settings)
+            code = 0
+        except CommandFailed as failed:
+            os.write(say_fd, str(failed).encode())
+        except BaseException:  # noqa: BLE001  # it has nowhere else to go
+            os.write(say_fd, traceback.format_exc().encode())
+        finally:
+            os._exit(code)
+    os.close(say_fd)
+    with os.fdopen(said_fd, "r", encoding="utf-8") as said:
+        sentence = said.read()
+    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0:
+        raise CommandFailed(sentence or "The databases could not be brought up to date.")
+
+
+def _brought_in(static: StaticFiles) -> Prepare:
+    async def prepare(parts: Parts) -> Mapping[str, Acr]:
+        return await bring_in(parts, static)
+
+    return prepare
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -129,30 +206,3 @@ def _require_kek(settings: Settings, *, demo: bool) -> None:
         read_kek(settings.kek_file)
     except KekRefused as refused:
         raise StartFailed(kek_sentence(refused, settings.kek_file)) from refused
-
-
-def _welcome(settings: Settings, ports: DemoPorts, province: DemoProvince, drawn: DemoSecrets, graduates: Path) -> str:
-    school = province.schools[0]
-    student = province.students(school.code)[0].login
-    return f"""READY {settings.issuer}
-
-  服务 Service              {settings.issuer}
-  学习平台 Learning platform  http://127.0.0.1:{ports.learning}
-  图书馆 Library             http://127.0.0.1:{ports.library}
-
-  演示账号（均为虚构人物；密码都是 {drawn.password}）
-  Demo accounts (all people are invented; every password is {drawn.password})
-    学生 student       {student}
-    登记员 registrar    a.registrar
-    审批人 approver     a.approver
-    审计员 auditor      a.auditor
-
-  可以试试 What to try
-    1. 在学习平台用 {student} 登录，手机扫码绑定动态口令，再打开图书馆。
-       Sign in to the learning platform as {student}, scan the code with any authenticator app, then open the library.
-    2. 用 a.registrar 登录 {settings.issuer}/batches 上传 {graduates}，用 a.approver 审批。
-       As a.registrar upload {graduates} at {settings.issuer}/batches, then approve as a.approver.
-    3. 用学生账号分享证书，在 {settings.issuer}/verify 输入验证码。
-       Share the diploma as the student and enter the code at {settings.issuer}/verify.
-
-  按 Ctrl-C 停止 Press Ctrl-C to stop"""

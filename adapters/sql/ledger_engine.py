@@ -42,9 +42,15 @@ class LedgerDatabase(Protocol):
 
     # Appended to a SELECT that reads a row in order to change it.
     for_update: str
+    # Whether a round trip costs more than the statement: then one that bets on what was read last time is worth trying.
+    remote: bool
 
     def writing(self) -> AbstractContextManager[Statements]:
         """Open a write transaction: durable once closed without an exception, otherwise rolled back."""
+        ...
+
+    def at_once(self, sql: str, *args: object) -> int:
+        """Run one statement as a transaction of its own, in one round trip; return how many rows it touched."""
         ...
 
     def reading(self) -> AbstractContextManager[Statements]:

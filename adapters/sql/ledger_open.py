@@ -5,7 +5,7 @@ from __future__ import annotations
 from adapters.sql.ledger_engine import LedgerDatabase
 from adapters.sql.ledger_postgres import PostgresLedgerDatabase
 from adapters.sql.ledger_sqlite import SqliteLedgerDatabase
-from adapters.sql.migrate import PostgresTarget, target_of
+from adapters.sql.targets import PostgresTarget, target_of
 
 
 def open_ledger_database(url: str) -> LedgerDatabase:

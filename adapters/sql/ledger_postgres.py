@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import asyncpg
+import uvloop
 
 from adapters.sql.ledger_engine import Row, Statements
 from ledger.errors import CheckpointConflict, LedgerUnavailable
@@ -30,7 +31,7 @@ class _Loop:
     """An event loop in a thread, and a way to wait for it from outside."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="ledger-postgres", daemon=True)
         self._thread.start()
 
@@ -49,10 +50,7 @@ class _PgStatements:
         self._connection = connection
 
     def execute(self, sql: str, *args: object) -> int:
-        status: str = self._loop.wait(self._connection.execute(sql, *args))
-        # "UPDATE 1", "INSERT 0 1": the last word counts the rows.
-        count = status.rpartition(" ")[2]
-        return int(count) if count.isdecimal() else 0
+        return _rows(self._loop.wait(self._connection.execute(sql, *args)))
 
     def fetch(self, sql: str, *args: object) -> list[Row]:
         return [tuple(record) for record in self._loop.wait(self._connection.fetch(sql, *args))]
@@ -71,6 +69,7 @@ class PostgresLedgerDatabase:
     """A pool of a few connections whose search path is the ledger's schema."""
 
     for_update = " FOR UPDATE"
+    remote = True
 
     def __init__(self, dsn: str, *, schema: str) -> None:
         """Connect to the server, whose schema the migrations have made. Raises LedgerUnavailable."""
@@ -87,6 +86,11 @@ class PostgresLedgerDatabase:
         """Open a write transaction (see LedgerDatabase)."""
         with self._transaction(isolation="read_committed", readonly=False) as statements:
             yield statements
+
+    def at_once(self, sql: str, *args: object) -> int:
+        """Run one statement (see LedgerDatabase)."""
+        with _translated():
+            return _rows(self._loop.wait(_executed(self._pool, sql, args)))
 
     @contextmanager
     def reading(self) -> Iterator[Statements]:
@@ -137,12 +141,30 @@ async def _awaited(work: Awaitable[Result]) -> Result:
     return await work
 
 
+async def _executed(pool: Any, sql: str, args: Sequence[object]) -> str:
+    """Take a connection, run the statement, give it back: one hop between the threads for all three."""
+    async with pool.acquire() as connection:
+        status: str = await connection.execute(sql, *args)
+        return status
+
+
+def _rows(status: str) -> int:
+    """Return what the last word of a status counts: "UPDATE 1", "INSERT 0 1"."""
+    count = status.rpartition(" ")[2]
+    return int(count) if count.isdecimal() else 0
+
+
+async def _as_it_is(_connection: Any) -> None:
+    """Leave a connection as it is: every transaction ends in `_transaction`, and nothing else is ever set on one."""
+
+
 async def _open_pool(dsn: str, schema: str) -> Any:
     return await asyncpg.create_pool(
         dsn,
         min_size=1,
         max_size=MAX_CONNECTIONS,
         command_timeout=STATEMENT_TIMEOUT_S,
+        reset=_as_it_is,  # asyncpg's own costs a round trip at every use
         # A checkpoint is signed only over what survives the server's own crash.
         server_settings={"search_path": schema, "synchronous_commit": "on"},
     )

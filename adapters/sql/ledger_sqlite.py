@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -16,6 +17,8 @@ from ledger.errors import CheckpointConflict, LedgerUnavailable
 
 # Another process may hold the write lock for one pool (about 0.1 s) or, rarely, a checkpoint of the WAL.
 BUSY_TIMEOUT_S: Final = 30.0
+# SQLite's own waiting grows to 100 ms a try, while a pool of audit events is written in one: others' turns would be missed.
+BUSY_PAUSE_S: Final = 0.001
 # SQLite binds at most 32,766 values (SQLITE_MAX_VARIABLE_NUMBER since 3.32); a quarter keeps statements short.
 MAX_BOUND: Final = 8000
 _SCAN_ROWS: Final = 256
@@ -55,11 +58,13 @@ class SqliteLedgerDatabase:
     """One file with one connection that writes and one that reads; SQLite lets them run beside each other."""
 
     for_update = ""  # BEGIN IMMEDIATE has locked the whole file
+    remote = False
 
     def __init__(self, path: Path) -> None:
         """Open the file, whose tables the migrations have made. Raises LedgerUnavailable."""
         with _translated():
             self._writer = _connect(path)
+            self._writer.execute("PRAGMA busy_timeout = 0")
             self._reader = _connect(path)
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
@@ -68,7 +73,7 @@ class SqliteLedgerDatabase:
     def writing(self) -> Iterator[Statements]:
         """Open a write transaction (see LedgerDatabase)."""
         with self._write_lock, _translated():
-            self._writer.execute("BEGIN IMMEDIATE")
+            self._begin()
             try:
                 yield _SqliteStatements(self._writer)
                 self._writer.execute("COMMIT")
@@ -76,6 +81,24 @@ class SqliteLedgerDatabase:
                 # Also where COMMIT failed: SQLite may have left the transaction open.
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
+
+    def at_once(self, sql: str, *args: object) -> int:
+        """Run one statement (see LedgerDatabase)."""
+        with self.writing() as statements:
+            return statements.execute(sql, *args)
+
+    def _begin(self) -> None:
+        """Wait for other processes that write, at most `BUSY_TIMEOUT_S`."""
+        deadline = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+            else:
+                return
+            time.sleep(BUSY_PAUSE_S)
 
     @contextmanager
     def reading(self) -> Iterator[Statements]:

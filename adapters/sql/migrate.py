@@ -11,7 +11,6 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,47 +26,25 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from adapters.sql.database import StoreUnavailable
 from adapters.sql.postgresql import refusal_of_postgres
 from adapters.sql.sqlite import refusal_of_sqlite
+from adapters.sql.targets import SCHEMA_OF_ROOM, PostgresTarget, SqliteTarget, Target, target_of
+
+__all__ = [
+    "SCHEMA_OF_ROOM",
+    "PostgresTarget",
+    "SqliteTarget",
+    "Target",
+    "is_current",
+    "run",
+    "target_of",
+    "upgrade",
+    "upgrade_all",
+]
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-# A room's tables live in the database file, or the schema, of its package.
-SCHEMA_OF_ROOM = {
-    "keyring": "idp",
-    "registry": "idp",
-    "access": "idp",
-    "credentials": "credentials",
-    "ledger": "ledger",
-    "audit": "audit",
-}
 # The audit trail has the ledger's tables in a file, or a schema, of its own: a sign-in never waits behind a full pool.
 VERSIONS_OF_ROOM = {"audit": "ledger"}
 # Another process may be upgrading, at most for as long as its longest table rewrite.
 WAIT_FOR_OTHER_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class SqliteTarget:
-    """A database file; created if absent."""
-
-    path: Path
-
-
-@dataclass(frozen=True, slots=True)
-class PostgresTarget:
-    """A schema of the database at `url` (`postgresql://…`); created if absent."""
-
-    url: str
-    schema: str
-
-
-Target = SqliteTarget | PostgresTarget
-
-
-def target_of(room: str, url: str) -> Target:
-    """Return where a room's tables live; `url` as in `engine.open_database`."""
-    schema = SCHEMA_OF_ROOM[room]
-    if url.startswith("sqlite:///"):
-        return SqliteTarget(Path(url.removeprefix("sqlite:///")) / f"{schema}.sqlite3")
-    return PostgresTarget(url, schema)
 
 
 def upgrade(room: str, target: Target, revision: str = "head") -> None:

@@ -93,6 +93,7 @@ class Service:
                 origin=self.origin,
                 proxies=[ip_network(network) for network in proxies],
                 programs=("/api/", "/token"),
+                own_sessions=(),
                 token_authenticated=("/token", "/api/echo"),
                 uploads={"/upload": 200_000},
                 rates=[RateRule("POST", "/limited", Limit("limited", burst=3, period_s=10))],

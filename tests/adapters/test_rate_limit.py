@@ -82,3 +82,25 @@ def test_a_refused_attempt_costs_nothing_and_says_when_to_come_back() -> None:
 )
 def test_a_caller_is_an_address_or_a_household(one: str | None, other: str | None, *, same: bool) -> None:
     assert (network_key(one) == network_key(other)) is same
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.0, 0.5, 3.0]), st.integers(0, 2)), min_size=20, max_size=60))
+def test_several_processes_together_give_no_more_than_the_limit(attempts: list[tuple[float, int]]) -> None:
+    clock = Ticking()
+    limiters = [LocalRateLimiter(clock, processes=3) for _ in range(3)]
+    limit = Limit("a", 6, 1.0)
+    passed: list[float] = []
+    for pause, process in attempts:
+        clock.now += pause
+        if passes(limiters[process], limit, "k"):
+            passed.append(clock.now)
+    for first in range(len(passed)):
+        for last in range(first, len(passed)):
+            assert last - first + 1 <= limit.burst + (passed[last] - passed[first]) / limit.period_s + 1e-6
+
+
+def test_a_share_of_a_small_limit_is_still_one_attempt() -> None:
+    limiter = LocalRateLimiter(Ticking(), processes=8)
+    limit = Limit("a", 3, 1.0)
+    assert [passes(limiter, limit, "k") for _ in range(2)] == [True, False]

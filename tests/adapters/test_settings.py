@@ -87,7 +87,9 @@ def test_the_environment_wins_over_the_file_and_the_command_line_over_both(tmp_p
         ({"sm2_backend": "botan"}, "sm2_backend", "choice"),
         ({"cpu": "sse9"}, "cpu", "choice"),
         ({"evm_rpc_url": "http://127.0.0.1:8545"}, "evm_rpc_url", "together"),
-        ({"workers": 4}, "workers", "known"),
+        ({"workers": 0}, "workers", "range"),
+        ({"workers": 65}, "workers", "range"),
+        ({"worker": 4}, "worker", "known"),
         ({"isuer": "https://id.example.edu.cn"}, "isuer", "known"),
     ],
 )

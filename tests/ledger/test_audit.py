@@ -67,6 +67,16 @@ def test_events_recorded_at_once_by_many_are_all_in_one_chain(open_ledger: OpenL
     assert verify_chain(TRAIL, stores[1].events(0, 100), head=head) == head
 
 
+def test_who_remembers_where_the_trail_ended_does_not_overwrite_what_another_added(open_ledger: OpenLedger) -> None:
+    one, other = (AuditLog(SqlAuditStore(open_ledger(), TRAIL)) for _ in range(2))
+    for number, log in enumerate((one, one, other, one, other, other, one)):
+        assert log.record_many([_event(2 * number), _event(2 * number + 1)]).count == 2 * number + 2
+    store = SqlAuditStore(open_ledger(), TRAIL)
+    events = store.events(0, 100)
+    assert verify_chain(TRAIL, events, head=store.head()) == AuditHead(14, events[-1].link)
+    assert [event.object for _, event in one.latest(3, None)] == ["client:13", "client:12", "client:11"]
+
+
 def _chain(count: int) -> list[StoredEvent]:
     events: list[StoredEvent] = []
     current = starting_link(TRAIL)
