@@ -10,6 +10,11 @@ import pytest
 from tests.idp.authorize.form_page import handed_over
 from tests.protocol.world import OpenWorld
 
+ADVISORY_CLASSES: tuple[int, ...] = (2,)
+SEEN_RED: dict[str, str] = {
+    "test_no_form_is_shown_for_an_address_that_is_not_registered": "idp/authorize/checks.py: of a redirect address only the scheme compared",
+}
+
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
 

@@ -24,6 +24,11 @@ from tests.conftest import OpenDatabase
 from tests.services.clock import StillClock
 from tests.services.redis import own
 
+ADVISORY_CLASSES: tuple[int, ...] = (7, 9)
+SEEN_RED: dict[str, str] = {
+    "test_cve_2026_4282_a_value_of_one_kind_is_no_code_in_sql": "idp/transient.py: the kind of a handle not compared",
+}
+
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
