@@ -54,6 +54,7 @@ from idp.transient import TransientStore
 from ledger.audit import AuditEvent
 from tests.conftest import OpenDatabase
 from tests.idp.registry.people import FIRST, REGION, id_number, request, school_row
+from tests.protocol.web import Web
 from tests.services.clock import StillClock
 
 ISSUER = "https://id.example.edu.cn"
@@ -268,6 +269,7 @@ class World:
     provider: Provider
     clock: StillClock
     trail: Trail
+    web: Web
     people: dict[str, str] = field(default_factory=dict)
     seeds: dict[str, bytes] = field(default_factory=dict)
 
@@ -297,6 +299,15 @@ class World:
         """Sign in first-party; return the last answer."""
         page = await browser.follow(await browser.get("/signin"))
         return await browser.password(page, username)
+
+    async def enrol(self, browser: Browser, page: Answer) -> Answer:
+        """Enrol a phone on the page that shows a seed, with its first code; return the last answer."""
+        found = re.search(r'id="totp-seed">([A-Z2-7 ]+)<', page.text)
+        assert found is not None, page.text
+        bare = found[1].replace(" ", "")
+        seed = base64.b32decode(bare + "=" * (-len(bare) % 8))
+        form = {"t": page.hidden("t"), "csrf": "form-token", "code": self.code_of(seed)}
+        return await browser.follow(await browser.post("/signin/enrol", form))
 
     async def authorize(self, browser: Browser, client_id: str = "learning", **changes: Any) -> Answer:
         """Ask for a code; `changes` replace parameters, None removes one."""
@@ -391,11 +402,12 @@ async def open_world(
     second_factor_for_all: bool = False,
     issuer: str = ISSUER,
     before_sql: Callable[[TransientStore, StillClock], TransientStore] | None = None,
+    web: Web | None = None,
 ) -> AsyncIterator[World]:
     """Open the provider over an empty database with one student, `lin`, and the usual clients."""
     async with migrated("registry", "access") as opened:
         db = Interleaved(opened)
-        clock, trail = StillClock(NOW), Trail()
+        clock, trail, web = StillClock(NOW), Trail(), web or Web()
         seeded = random.Random(7).randbytes
         sealer = _sealer()
         registry = SqlRegistryStore(db, sealer=sealer, index=BlindIndex(b"i" * 32), random_bytes=seeded, region=REGION)
@@ -424,13 +436,14 @@ async def open_world(
             passwords=passwords,
             audit=trail,
             render=Pages(environment(cast("Assets", _Assets())), load(), frame),
+            fetch=web.client().get,
             clock=clock,
             random_bytes=secrets.token_bytes,
         )
         app = Starlette(
             routes=provider.routes, middleware=[Middleware(_Frame)], exception_handlers={TrustError: _shown}
         )
-        world = World(app, db, store, transient, registry, authority, keys, provider, clock, trail)
+        world = World(app, db, store, transient, registry, authority, keys, provider, clock, trail, web)
         await world.register(*DEFAULT_CLIENTS)
         await world.add_person("lin", 1)
         try:

@@ -17,6 +17,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import httpx
+import pytest
 import uvicorn
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -30,13 +31,23 @@ from adapters.settings import Settings, check_settings
 from adapters.sql.migrate import upgrade_all
 from idp.clients.registration import parse_clients
 from idp.model import Account, AccountState
+from idp.registry.contact import ContactStatement, NameParts, PostalAddress, Provable
 from idp.registry.model import Source
+from idp.registry.names import parse_person_name
 from tests.idp.registry.people import FIRST, id_number, request, school_row
 from tests.services.ports import free_port
 
 PASSWORD = "correct horse battery"
 SECRET = "s" * 43
 START_S = 60
+STATED = ContactStatement(
+    email="lin@mail.example.edu.cn",
+    phone="15400000001",
+    address=PostalAddress("重庆市沙坪坝区大学城中路1号\n3栋", "重庆市", "沙坪坝区", "401331"),
+    locale="zh-CN",
+    zoneinfo="Asia/Shanghai",
+)
+NAME_PARTS = NameParts(parse_person_name("𠮷禾"), parse_person_name("张"))
 # One person for everything, and one a mode for the request that names both context classes: whoever is asked for a
 # second factor enrols one, and is another person afterwards.
 USERNAMES = ("lin", "two-factors-query", "two-factors-form")
@@ -53,19 +64,26 @@ class Received:
 
 
 class PartyServer:
-    """Listens where the relying party says it listens, and keeps what comes."""
+    """Listens where the relying party says it listens, and keeps what comes. `documents` are what it answers, by path.
 
-    def __init__(self) -> None:
+    With `tls` it is `https://localhost:…`, as an address must be that the provider fetches.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.received: queue.SimpleQueue[Received] = queue.SimpleQueue()
-        kept = self.received
+        self.documents: dict[str, tuple[str, bytes]] = {}
+        kept, documents = self.received, self.documents
 
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
                 kept.put(Received(self.command, self.path, self.headers.get("content-type") or "", body))
+                media_type, document = documents.get(self.path, ("text/plain", b""))
                 self.send_response(200)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Type", media_type)
+                self.send_header("Content-Length", str(len(document)))
                 self.end_headers()
+                self.wfile.write(document)
 
             do_GET = do_POST = answer  # noqa: N815  # the names are the base class's
 
@@ -75,6 +93,10 @@ class PartyServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.authority = f"127.0.0.1:{self._server.server_port}"
         self.origin = f"http://{self.authority}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+            self.authority = f"localhost:{self._server.server_port}"
+            self.origin = f"https://{self.authority}"
 
     def drain(self) -> list[Received]:
         """Return what has come since the last time."""
@@ -117,11 +139,19 @@ class Live:
             self.clients.pop().close()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployed(Live):
+    """With the party's server that has TLS, and the folder of the deployment, where commands find it."""
+
+    web: PartyServer
+    folder: Path
+
+
 def registrations(origin: str) -> list[dict[str, object]]:
     """Return the clients of the plans as a static file names them."""
 
     def client(client_id: str, **changes: object) -> dict[str, object]:
-        return {
+        made = {
             "client_id": client_id,
             "name_zh": "一致性测试",
             "name_en": "Conformance",
@@ -131,16 +161,35 @@ def registrations(origin: str) -> list[dict[str, object]]:
             "client_secret": SECRET,
             "grant_types": ["authorization_code", "refresh_token"],
             "scopes_required": ["openid", "profile"],
-            "scopes_optional": ["edu", "offline_access"],
-            # The modules ask without a code challenge, but for the one that is about it.
+            "scopes_optional": ["email", "phone", "address", "edu", "offline_access"],
+            # The modules ask without a code challenge, but for the one that is about it; and one without a nonce, too.
             "require_pkce": False,
+            "require_nonce": False,
             **changes,
         }
+        return {name: value for name, value in made.items() if value is not None}
 
     return [
         client("conformance"),
         client("conformance-two"),
         client("conformance-post", token_endpoint_auth_method="client_secret_post"),
+        client(
+            "conformance-front",
+            backchannel_logout_uri=None,
+            frontchannel_logout_uri=f"{origin}/frontchannel?of=the%20platform",
+            frontchannel_logout_session_required=True,
+        ),
+        client(
+            "conformance-device",
+            name_zh="教室大屏",
+            name_en="Classroom screen",
+            redirect_uris=None,
+            post_logout_redirect_uris=None,
+            backchannel_logout_uri=None,
+            sector_identifier="screen.example",
+            grant_types=["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"],
+            require_pkce=None,
+        ),
     ]
 
 
@@ -171,17 +220,24 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 
 @contextmanager
-def living(folder: Path) -> Iterator[Live]:
+def living(folder: Path) -> Iterator[Deployed]:
     """Run the service and the relying party's server while the block lasts."""
     cert, key = certificate(folder)
     port = free_port()
-    with PartyServer().listening() as party:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert, key)
+    with (
+        PartyServer().listening() as party,
+        PartyServer(tls).listening() as web,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        environment.setenv("SSL_CERT_FILE", str(cert))  # whom the provider trusts when it fetches an address
         settings = check_settings(
             {
                 "issuer": f"https://localhost:{port}",
                 "port": port,
                 "data_dir": str(folder),
-                "outbound_allowed": [party.authority],
+                "outbound_allowed": [party.authority, web.authority],
                 "second_factor_for_all": False,
                 "tls_cert": str(cert),
                 "tls_key": str(key),
@@ -192,7 +248,8 @@ def living(folder: Path) -> Iterator[Live]:
         running = _Running(settings, party.origin)
         running.start()
         try:
-            yield Live(settings.issuer, ssl.create_default_context(cafile=str(cert)), party)
+            trust = ssl.create_default_context(cafile=str(cert))
+            yield Deployed(settings.issuer, trust, party, web=web, folder=folder)
         finally:
             running.stop()
 
@@ -253,4 +310,7 @@ async def _people_and_clients(parts: Parts, origin: str) -> None:
     for sequence, username in enumerate(USERNAMES, start=1):
         enrolment = await parts.registry.enrol_person(request("张·𠮷禾", number=id_number(sequence)), now=now)
         number = enrolment.person.number.value
+        proven = {Provable.EMAIL: True, Provable.PHONE: False}
+        await parts.registry.state_contact(enrolment.person.number, STATED, proven=proven, now=now)
+        await parts.registry.set_name_parts(enrolment.person.number, NAME_PARTS, now=now)
         await parts.access.create_account(Account(number, username, AccountState.ACTIVE, hashed), now)

@@ -45,17 +45,25 @@ class Page:
     status: int
     text: str
     forms: tuple[Form, ...]
+    frames: tuple[str, ...]
+    moves_on_to: str | None
 
 
 class _Forms(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.found: list[Form] = []
+        self.frames: list[str] = []
+        self.moves_on_to: str | None = None
         self._open = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
-        if tag == "form":
+        if tag == "iframe":
+            self.frames.append(given["src"])
+        elif tag == "meta" and given.get("http-equiv") == "refresh":
+            self.moves_on_to = given["content"].partition("url=")[2]
+        elif tag == "form":
             self.found.append(Form(given.get("action", ""), given.get("method", "get").lower()))
             self._open = True
         elif tag == "input" and self._open and "name" in given:
@@ -98,6 +106,10 @@ class Person:
                 response = self.http.get(target)
                 continue
             page = _page(response)
+            self._load_frames(page, response.headers["content-security-policy"])
+            if page.moves_on_to is not None:
+                assert not self._ours(page.moves_on_to)
+                return _callback(page.moves_on_to)
             done = self._answer(page)
             if not isinstance(done, httpx.Response):
                 return done
@@ -120,6 +132,14 @@ class Person:
                 return self._submit(form, {"code": _code_of(page)})
         return page
 
+    def _load_frames(self, page: Page, policy: str) -> None:
+        """Open what the page shows in frames, as far as its policy lets a browser."""
+        allowed = [part.split()[1:] for part in policy.split(";") if part.split()[:1] == ["frame-src"]]
+        for address in page.frames:
+            parts = urlsplit(address)
+            assert allowed == [[f"{parts.scheme}://{parts.netloc}"]]
+            self.http.get(address)
+
     def _submit(self, form: Form, filled: dict[str, str]) -> httpx.Response:
         return self.http.post(urljoin(f"{self._issuer}/", form.action), data={**form.values, **filled})
 
@@ -141,7 +161,7 @@ def _page(response: httpx.Response) -> Page:
     assert response.status_code < 500, response.text
     reader = _Forms()
     reader.feed(response.text)
-    return Page(response.status_code, response.text, tuple(reader.found))
+    return Page(response.status_code, response.text, tuple(reader.found), tuple(reader.frames), reader.moves_on_to)
 
 
 def _code_of(page: Page) -> str:
