@@ -55,13 +55,15 @@ check-constant-time: setup-test
 bench: setup-test
 	$(BIN)/python -m benchmarks.crypto --json
 	$(BIN)/python -m benchmarks.story --json
+	$(BIN)/python -m benchmarks.oidc --json
 
+# The full counts. Those that take hours keep their progress in var/soak and go on there; `make soak ONLY=single_use` runs one.
 soak: setup-test
-	SOAK_TESTS=1 $(BIN)/python -m pytest -m soak --timeout=0
+	SOAK_TESTS=1 $(BIN)/python -m pytest -m soak --timeout=0 $(if $(ONLY),-k "$(ONLY)")
 
 lock:
 	for set in runtime test node demo-data; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --exclude-newer 7days requirements/$$set.in -o requirements/$$set.txt || exit 1; done
 
 clean:
-	rm -rf $(VENV) build adapters/web/node_modules adapters/web/static/build var
+	rm -rf $(VENV) build adapters/web/node_modules adapters/web/static/build tests/protocol/clients/node/node_modules benchmarks/peers/node/node_modules var

@@ -15,11 +15,12 @@ from starlette.types import ASGIApp
 
 from adapters.certificate_press import PooledCertificatePress
 from adapters.http.edge import UPLOAD_MAX_BYTES
+from adapters.http.outbound import OutboundClient
 from adapters.http.public import public_routes
 from adapters.http.rate_limit import Limit, LocalRateLimiter, RateRule
 from adapters.http.stack import HttpRules, build_stack
 from adapters.observe.log import Log
-from adapters.pages import audit_pages, home_pages, log_pages, text_pages
+from adapters.pages import audit_pages, home_pages, log_pages, openapi, text_pages
 from adapters.parts import Parts
 from adapters.records import Records
 from adapters.web.assets import Assets
@@ -44,13 +45,17 @@ PROGRAM_PATHS: Final = (
     "/revoke",
     "/introspect",
     "/par",
+    "/device_authorization",
     "/userinfo",
+    "/register",
     "/jwks",
     "/.well-known/",
     "/api/",
     "/status/",
     "/trust.json",
 )
+# Their pages have no navigation of the person's own.
+OWN_SESSION_PATHS: Final = ("/authorize",)
 # Authenticated by a code, a token or nothing at all, never by a cookie; or open to cross-site posts by their standard
 # (OIDC Core §3.1.2.1, RP-Initiated Logout §2), which themselves change nothing without a page of ours in between.
 TOKEN_AUTHENTICATED_PATHS: Final = (
@@ -59,7 +64,10 @@ TOKEN_AUTHENTICATED_PATHS: Final = (
     "/revoke",
     "/introspect",
     "/par",
+    "/device_authorization",
     "/userinfo",
+    "/register",
+    "/register/",
     "/end-session",
     "/api/verify",
 )
@@ -71,9 +79,16 @@ UPLOAD_PATHS: Final[Mapping[str, int]] = {
 # A school behind one address signs in together at eight in the morning; guessing is slowed per account elsewhere.
 RATE_RULES: Final = (
     RateRule("POST", "/signin/", Limit("sign-in", burst=300, period_s=0.2)),
+    # The pages and the endpoint of devices; guessing user codes is slowed per person elsewhere.
+    RateRule("POST", "/device", Limit("device", burst=300, period_s=0.2)),
+    RateRule("POST", "/account/password", Limit("password", burst=30, period_s=2)),
     RateRule("POST", "/verify", Limit("verify", burst=120, period_s=0.5)),
     RateRule("GET", "/verify/", Limit("verify", burst=120, period_s=0.5)),
     RateRule("POST", "/api/verify", Limit("verify", burst=120, period_s=0.5)),
+    *(
+        RateRule(method, "/register", Limit("register", burst=60, period_s=2))
+        for method in ("POST", "GET", "PUT", "DELETE")
+    ),
 )
 
 
@@ -86,6 +101,7 @@ class Application:
     records: Records
     press: PooledCertificatePress
     log: Log
+    outbound: OutboundClient
 
     def close(self) -> None:
         """Let the certificate press finish its page."""
@@ -101,6 +117,7 @@ def build_application(
     assets = Assets()
     pages = Pages(environment(assets), translators, _frame(parts))
     log = Log(clock=parts.clock, write=write_log)
+    outbound = OutboundClient(allow=settings.outbound_allowed)
     provider = build_provider(
         ProviderSettings(
             issuer=settings.issuer,
@@ -120,6 +137,7 @@ def build_application(
         passwords=parts.passwords,
         audit=parts.audit,
         render=pages,
+        fetch=outbound.get,
         clock=parts.clock,
         random_bytes=parts.random_bytes,
     )
@@ -143,6 +161,7 @@ def build_application(
             origin=f"{origin.scheme}://{origin.netloc}",
             proxies=[ip_network(network) for network in settings.trusted_proxies],
             programs=PROGRAM_PATHS,
+            own_sessions=OWN_SESSION_PATHS,
             token_authenticated=TOKEN_AUTHENTICATED_PATHS,
             uploads=UPLOAD_PATHS,
             rates=RATE_RULES,
@@ -151,13 +170,13 @@ def build_application(
         translators=translators,
         assets=assets,
         log=log,
-        limiter=LocalRateLimiter(time.monotonic),
+        limiter=LocalRateLimiter(time.monotonic, processes=settings.workers),
         resolve_actor=provider.actors.resolve_actor,
         form_key=parts.keyring["csrf"].current,
         random_bytes=parts.random_bytes,
         monotonic=time.monotonic,
     )
-    return Application(asgi, provider, records, press, log)
+    return Application(asgi, provider, records, press, log, outbound)
 
 
 def _page_routes(parts: Parts, records: Records, pages: Pages, press: PooledCertificatePress) -> list[BaseRoute]:
@@ -188,6 +207,7 @@ def _page_routes(parts: Parts, records: Records, pages: Pages, press: PooledCert
         *log_pages.routes(log_pages.LogDeps(pages, parts.ledger, parts.log_trust)),
         *audit_pages.routes(audit_pages.AuditDeps(pages, parts.audit, parts.authority)),
         *text_pages.routes(pages),
+        *openapi.routes(),
     ]
 
 

@@ -89,10 +89,12 @@ def configuration(issuer: str) -> dict[str, object]:
         "authorization_endpoint": f"{issuer}/authorize",
         "pushed_authorization_request_endpoint": f"{issuer}/par",
         "token_endpoint": f"{issuer}/token",
+        "device_authorization_endpoint": f"{issuer}/device_authorization",
         "userinfo_endpoint": f"{issuer}/userinfo",
         "introspection_endpoint": f"{issuer}/introspect",
         "revocation_endpoint": f"{issuer}/revoke",
         "end_session_endpoint": f"{issuer}/end-session",
+        "registration_endpoint": f"{issuer}/register",
         "jwks_uri": f"{issuer}/jwks",
         "national_jwks_uri": f"{issuer}/jwks/national",
         "response_types_supported": ["code"],
@@ -106,6 +108,7 @@ def configuration(issuer: str) -> dict[str, object]:
         "prompt_values_supported": sorted(PROMPTS),
         "ui_locales_supported": ["zh-CN", "en"],
         "id_token_signing_alg_values_supported": algorithms,
+        "userinfo_signing_alg_values_supported": algorithms,
         **_authentication("token_endpoint", frozenset(TokenEndpointAuth)),
         **_authentication("revocation_endpoint", frozenset(TokenEndpointAuth)),
         **_authentication("introspection_endpoint", frozenset(TokenEndpointAuth) - {TokenEndpointAuth.NONE}),
@@ -117,6 +120,8 @@ def configuration(issuer: str) -> dict[str, object]:
         "request_uri_parameter_supported": False,  # of a client's own; OpenID Connect Discovery §3: true when absent, so it is said
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,
+        "frontchannel_logout_supported": True,
+        "frontchannel_logout_session_supported": True,
     }
 
 

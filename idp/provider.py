@@ -8,14 +8,28 @@ from dataclasses import dataclass
 from starlette.routing import Route
 
 from crypto.sealed import ColumnSealer
+from idp.account.password import PasswordPage
+from idp.account.platforms import PlatformList
+from idp.account.profile import ProfilePage
+from idp.account.sign_ins import SignInList
 from idp.audit import Acts, AuditPort
 from idp.authority.store import AuthorityStore
 from idp.authorize.endpoint import AuthorizeEndpoint
 from idp.authorize.pushed import PushedRequestEndpoint, PushedRequests
 from idp.authorize.response import AuthorizationResponses
 from idp.clients.authentication import ClientAuthentication
+from idp.clients.fetching import Fetch
+from idp.clients.key_sets import ClientKeySets
+from idp.clients.registration_endpoint import RegistrationEndpoint, RegistrationSettings
 from idp.clients.requests import ClientRequests
 from idp.consent import Consents
+from idp.developer.room import developer_routes
+from idp.developer.watch import NOTE_LIFETIME_S, Watch
+from idp.device.codes import UserCodeKeys
+from idp.device.endpoint import DeviceAuthorizationEndpoint
+from idp.device.guesses import Guesses
+from idp.device.pages import DevicePages
+from idp.device.requests import DeviceRequests
 from idp.id_token import IdTokens
 from idp.keys import IdpKeys
 from idp.login.dispatch import Dispatcher
@@ -29,6 +43,7 @@ from idp.login.totp import TotpAuthenticator
 from idp.login.transaction import LoginTransactions, Purpose
 from idp.logout.backchannel import BackchannelLogout
 from idp.logout.endpoint import EndSession
+from idp.logout.frontchannel import FrontchannelLogout
 from idp.logout.token import LogoutTokens
 from idp.metadata import Metadata
 from idp.model import Acr, Clock, RandomBytes
@@ -37,11 +52,11 @@ from idp.people import RegistryPeople
 from idp.registry.store import RegistryStore
 from idp.session.actor import ActorResolver
 from idp.session.cookies import CookiePolicy
-from idp.session.endpoint import AccountPages
 from idp.session.sign_in import Sessions
 from idp.store import AccessStore
 from idp.subject import SubjectIdentifiers
 from idp.token.access_token import AccessTokens
+from idp.token.browsers import readable_in_browsers
 from idp.token.endpoint import TokenEndpoint
 from idp.token.introspection import IntrospectionEndpoint
 from idp.token.revocation import RevocationEndpoint
@@ -92,6 +107,7 @@ class _Outside:
     passwords: PasswordVerifier
     audit: AuditPort
     render: Render
+    fetch: Fetch
     clock: Clock
     random_bytes: RandomBytes
 
@@ -102,16 +118,28 @@ class _Shared:
     def __init__(self, settings: ProviderSettings, outside: _Outside) -> None:
         clock, random_bytes, store = outside.clock, outside.random_bytes, outside.store
         self.acts = Acts(outside.audit, clock=clock)
-        self.people = RegistryPeople(outside.registry)
-        self.authentication = ClientAuthentication(settings.issuer, clients=store, replays=store, clock=clock)
+        self.people = RegistryPeople(outside.registry, clock=clock)
+        self.authentication = ClientAuthentication(
+            settings.issuer,
+            clients=store,
+            key_sets=ClientKeySets(outside.fetch, clock=clock),
+            replays=store,
+            clock=clock,
+        )
         self.subjects = SubjectIdentifiers(outside.subject_key)
         self.id_tokens = IdTokens(settings.issuer, outside.keys, self.subjects, clock=clock)
         self.consents = Consents(store, clock=clock)
+        self.policy = SignInPolicy(
+            outside.authority, second_factor_for_all=settings.second_factor_for_all, stated=settings.stated_acr
+        )
+        self.password = PasswordAuthenticator(store, outside.passwords, clock=clock)
         cookies = CookiePolicy(secure=settings.issuer.startswith("https://"))
-        self.sessions = Sessions(store, self.people, cookies, clock=clock, random_bytes=random_bytes)
+        self.sessions = Sessions(store, cookies, clock=clock, random_bytes=random_bytes)
         self.totp = TotpAuthenticator(
             store, outside.sealer, issuer_name=settings.display_name, clock=clock, random_bytes=random_bytes
         )
+        self.user_codes = UserCodeKeys(outside.step_key)
+        self.devices = DeviceRequests(outside.transient, self.user_codes, clock=clock, random_bytes=random_bytes)
         self.access_tokens = AccessTokens(
             settings.issuer,
             keys=outside.keys,
@@ -137,6 +165,7 @@ def build_provider(  # one keyword a dependency: the composition root reads as a
     passwords: PasswordVerifier,
     audit: AuditPort,
     render: Render,
+    fetch: Fetch,
     clock: Clock,
     random_bytes: RandomBytes,
 ) -> Provider:
@@ -155,6 +184,7 @@ def build_provider(  # one keyword a dependency: the composition root reads as a
             passwords=passwords,
             audit=audit,
             render=render,
+            fetch=fetch,
             clock=clock,
             random_bytes=random_bytes,
         ),
@@ -172,13 +202,17 @@ def _assemble(settings: ProviderSettings, outside: _Outside) -> Provider:
         await transient.discard_expired()
         await store.discard_dead_tokens(clock() - DEAD_TOKENS_KEPT_S)
         await store.discard_used(clock())
+        await store.discard_notes(clock() - NOTE_LIFETIME_S)
 
+    watch = Watch(store, clients=store, clock=clock)
     return Provider(
         routes=[
             *Metadata(settings.issuer, outside.keys, sm2_curve=settings.sm2_curve).routes(),
-            *_sign_in_routes(settings, outside, shared),
-            *_token_routes(settings, outside, shared),
-            *_ending_routes(outside, shared),
+            *watch.over(_sign_in_routes(settings, outside, shared)),
+            *watch.over(_token_routes(settings, outside, shared)),
+            *developer_routes(settings.issuer, shared, outside),
+            *_ending_routes(settings, outside, shared),
+            *_registration_routes(settings, outside, shared),
         ],
         actors=ActorResolver(shared.sessions, shared.people, outside.authority),
         logout=BackchannelLogout(outbox=store, clients=store, tokens=logout_tokens, acts=shared.acts, clock=clock),
@@ -194,11 +228,7 @@ def _sign_in_routes(settings: ProviderSettings, outside: _Outside, shared: _Shar
         clients=store,
         people=shared.people,
         proofs=proofs,
-        policy=SignInPolicy(
-            outside.authority,
-            second_factor_for_all=settings.second_factor_for_all,
-            stated=settings.stated_acr,
-        ),
+        policy=shared.policy,
         totp=shared.totp,
         consents=shared.consents,
     )
@@ -215,9 +245,13 @@ def _sign_in_routes(settings: ProviderSettings, outside: _Outside, shared: _Shar
     )
     pushed = PushedRequests(outside.transient)
     push = PushedRequestEndpoint(
-        requests=ClientRequests(shared.authentication, acts=shared.acts), pushed=pushed, acts=shared.acts
+        settings.issuer,
+        requests=ClientRequests(shared.authentication, acts=shared.acts),
+        pushed=pushed,
+        acts=shared.acts,
     )
     authorize = AuthorizeEndpoint(
+        settings.issuer,
         clients=store,
         session_store=store,
         transient=outside.transient,
@@ -231,24 +265,40 @@ def _sign_in_routes(settings: ProviderSettings, outside: _Outside, shared: _Shar
     )
     # The one knot: a sign-in begun by the authorization endpoint ends in it.
     finishers[Purpose.AUTHORIZATION] = authorize
+    device_pages = DevicePages(
+        devices=shared.devices,
+        guesses=Guesses(outside.transient, shared.user_codes),
+        transient=outside.transient,
+        clients=store,
+        session_store=store,
+        flows=flows,
+        acts=shared.acts,
+        render=outside.render,
+        clock=clock,
+    )
+    finishers[Purpose.DEVICE] = device_pages
     pages = SignInPages(
         flows=flows,
-        password=PasswordAuthenticator(store, outside.passwords, clock=clock),
+        password=shared.password,
         totp=shared.totp,
         accounts=store,
+        clients=store,
+        people=shared.people,
         consents=shared.consents,
         acts=shared.acts,
         render=outside.render,
     )
-    return [*authorize.routes(), *push.routes(), *pages.routes()]
+    return [*authorize.routes(), *push.routes(), *device_pages.routes(), *pages.routes()]
 
 
 def _token_routes(settings: ProviderSettings, outside: _Outside, shared: _Shared) -> list[Route]:
     requests = ClientRequests(shared.authentication, acts=shared.acts)
     token = TokenEndpoint(
+        settings.issuer,
         requests=requests,
         tokens=outside.store,
         transient=outside.transient,
+        devices=shared.devices,
         people=shared.people,
         access_tokens=shared.access_tokens,
         id_tokens=shared.id_tokens,
@@ -256,35 +306,88 @@ def _token_routes(settings: ProviderSettings, outside: _Outside, shared: _Shared
         clock=outside.clock,
         random_bytes=outside.random_bytes,
     )
-    userinfo = UserinfoEndpoint(access_tokens=shared.access_tokens, people=shared.people, subjects=shared.subjects)
+    userinfo = UserinfoEndpoint(
+        settings.issuer,
+        access_tokens=shared.access_tokens,
+        people=shared.people,
+        subjects=shared.subjects,
+        keys=outside.keys,
+        clock=outside.clock,
+    )
     revocation = RevocationEndpoint(requests=requests, tokens=outside.store, acts=shared.acts, clock=outside.clock)
     introspection = IntrospectionEndpoint(
         settings.issuer,
         requests=requests,
         access_tokens=shared.access_tokens,
         tokens=outside.store,
-        people=shared.people,
         subjects=shared.subjects,
         clock=outside.clock,
     )
-    return [*token.routes(), *userinfo.routes(), *revocation.routes(), *introspection.routes()]
+    device = DeviceAuthorizationEndpoint(settings.issuer, requests=requests, devices=shared.devices, acts=shared.acts)
+    in_browsers = readable_in_browsers([*token.routes(), *revocation.routes()], clients=outside.store)
+    return [*in_browsers, *device.routes(), *userinfo.routes(), *introspection.routes()]
 
 
-def _ending_routes(outside: _Outside, shared: _Shared) -> list[Route]:
+def _registration_routes(settings: ProviderSettings, outside: _Outside, shared: _Shared) -> list[Route]:
+    registration = RegistrationEndpoint(
+        RegistrationSettings(settings.issuer, settings.display_name),
+        store=outside.store,
+        fetch=outside.fetch,
+        acts=shared.acts,
+        clock=outside.clock,
+        random_bytes=outside.random_bytes,
+    )
+    return registration.routes()
+
+
+def _ending_routes(settings: ProviderSettings, outside: _Outside, shared: _Shared) -> list[Route]:
+    store = outside.store
+    frontchannel = FrontchannelLogout(settings.issuer, clients=store, subjects=shared.subjects, render=outside.render)
     end_session = EndSession(
         sessions=shared.sessions,
-        clients=outside.store,
+        clients=store,
         transient=outside.transient,
         id_tokens=shared.id_tokens,
         subjects=shared.subjects,
+        frontchannel=frontchannel,
         acts=shared.acts,
         render=outside.render,
     )
-    account = AccountPages(
+    return [*end_session.routes(), *_account_routes(outside, shared, frontchannel)]
+
+
+def _account_routes(outside: _Outside, shared: _Shared, frontchannel: FrontchannelLogout) -> list[Route]:
+    sign_ins = SignInList(
+        sessions=shared.sessions,
+        clients=outside.store,
+        frontchannel=frontchannel,
+        acts=shared.acts,
+        render=outside.render,
+    )
+    platforms = PlatformList(
         sessions=shared.sessions,
         clients=outside.store,
         consents=shared.consents,
         acts=shared.acts,
         render=outside.render,
     )
-    return [*end_session.routes(), *account.routes()]
+    password = PasswordPage(
+        sessions=shared.sessions,
+        accounts=outside.store,
+        authenticator=shared.password,
+        passwords=outside.passwords,
+        totp=shared.totp,
+        policy=shared.policy,
+        acts=shared.acts,
+        render=outside.render,
+        clock=outside.clock,
+    )
+    profile = ProfilePage(
+        sessions=shared.sessions,
+        registry=outside.registry,
+        totp=shared.totp,
+        acts=shared.acts,
+        render=outside.render,
+        clock=outside.clock,
+    )
+    return [*sign_ins.routes(), *platforms.routes(), *profile.routes(), *password.routes()]

@@ -15,6 +15,7 @@ LANGUAGE_COOKIE = "language"
 TEXT_COOKIE = "text"
 KEEP_S = 365 * 24 * 3600
 QUERY_MAX_BYTES = 4096  # a longer one is an authorization request; its ui_locales is the platform's wish, not a choice
+LANGUAGES_READ_MAX = 500  # of an Accept-Language: more languages than anybody reads, and a bound for what is remembered
 _ASKED = re.compile(r"(?:^|&)(ui_locales|text_size)=([^&]{1,100})")
 _TEXT_SIZES = ("normal", "large")
 
@@ -52,7 +53,10 @@ class Preferences:
         kept_text = next((value for value in cookies(scope, TEXT_COOKIE) if value in _TEXT_SIZES), "normal")
         remembered = state(scope)
         remembered["locale"] = (
-            language or kept_language or _of_browser(header(scope, b"accept-language") or "") or DEFAULT_LANGUAGE
+            language
+            or kept_language
+            or _of_browser((header(scope, b"accept-language") or "")[:LANGUAGES_READ_MAX])
+            or DEFAULT_LANGUAGE
         )
         remembered["large_text"] = (text if text in _TEXT_SIZES else kept_text) == "large"
 

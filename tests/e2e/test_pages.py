@@ -45,6 +45,7 @@ PAGES: dict[str, tuple[str | None, Address, int]] = {
     "shared": (STUDENT, lambda issued: issued.shared, 200),
     "sessions": (STUDENT, _at("/account/sessions"), 200),
     "platforms": (STUDENT, _at("/account/platforms"), 200),
+    "how to reach me": (STUDENT, _at("/account/profile"), 200),
     "not allowed": (STUDENT, _at("/batches"), 403),
     "work list": (REGISTRAR, _at("/batches"), 200),
     "new batch": (REGISTRAR, _at("/batches/new"), 200),

@@ -296,6 +296,7 @@ def _application(
         origin=parts.settings.issuer,
         proxies=[],
         programs=("/api/",),
+        own_sessions=(),
         token_authenticated=("/api/verify",),
         uploads={"/verify": large, "/api/verify": large, "/batches/new/": large},
         rates=[],
