@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from adapters.http.headers import SecurityHeaders
 from adapters.http.preferences import LANGUAGE_COOKIE, Preferences
 from idp.authorize.request import UI_LOCALES_CHARS_MAX
 from tests.idp.authorize.test_pushed import pushed
@@ -33,7 +34,7 @@ def test_the_wish_reaches_the_pages_from_a_query_a_form_and_a_pushed_request(ope
         async with opened() as world:
             heard = _Heard(world.app)
             for way in ("query", "form", "pushed"):
-                browser = Browser(Preferences(heard, secure=True))
+                browser = Browser(SecurityHeaders(Preferences(heard, secure=True), https=True))
                 wish = {"ui_locales": "fr-CA en-GB zh"}
                 if way == "query":
                     begun = await world.authorize(browser, **wish)
