@@ -247,8 +247,8 @@ class TokenStore(Protocol):
     ) -> bool:
         """Write a family with its first tokens under the hash of its code. Atomic; called by the code's one taker.
 
-        False when the code was meanwhile seen a second time, the session ended, or the consent withdrawn: then the
-        family is written as revoked already.
+        False when the code was meanwhile seen a second time, the session ended, the consent withdrawn, or the client
+        disabled: then the family is written as revoked already.
         """
 
     async def revoke_replayed_code(self, code_hash: bytes, client_id: str, now: int) -> None:

@@ -260,9 +260,8 @@ class SqliteDatabase:
         deadline = loop.time() + SQLITE_BUSY_TIMEOUT_S
         while True:
             try:
-                if (
-                    self._writer.in_transaction
-                ):  # of an event loop that ended in the middle: nobody was told it is durable
+                # What an event loop that ended in the middle left behind: nobody was told it is durable.
+                if self._writer.in_transaction:
                     self._writer.rollback()
                 self._writer.execute("BEGIN IMMEDIATE")
                 break
@@ -290,8 +289,18 @@ class SqliteDatabase:
     def _leave(self, group: _Group) -> None:
         self._owner = None
         self._lock.release()
-        if group.wanted:
+        if self._group is group and not self._in_transaction():
+            # A full disk, an input error, a close: SQLite has undone the whole of it. Whoever comes next begins anew.
+            self._group = None
+            self._committed(group, sqlite3.OperationalError("closed: the transaction is gone"))
+        elif group.wanted:
             group.loop.call_soon(self._flush, group)
+
+    def _in_transaction(self) -> bool:
+        try:
+            return self._writer.in_transaction
+        except sqlite3.ProgrammingError:
+            return False
 
     async def _durable(self, group: _Group) -> None:
         """Give the lock back and wait for the flush. Raises what the flush met."""
@@ -316,8 +325,6 @@ class SqliteDatabase:
 
     def _commit(self) -> sqlite3.Error | None:
         try:
-            if not self._writer.in_transaction:  # a full disk, an input error: SQLite has undone the whole of it
-                return sqlite3.OperationalError("closed: the transaction is gone")
             self._writer.execute("COMMIT")
         except sqlite3.Error as error:
             self._abandon()

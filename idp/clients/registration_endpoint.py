@@ -33,7 +33,7 @@ from idp.clients.registration_tokens import (
     new_registration_token,
     registration_token_digest,
 )
-from idp.clients.requests import NO_STORE
+from idp.clients.requests import NO_STORE, oauth_json
 from idp.clients.secrets import new_client_secret, secret_matches
 from idp.clients.store import Registered, RegistrationStore
 from idp.model import REFERENCE_BYTES, Clock, RandomBytes
@@ -258,13 +258,10 @@ class RegistrationEndpoint:
         known = await self._store.client(client_id) if client_id else None
         subject = "unknown" if known is None else known.client_id
         await self._record(request, "idp.client.registration_refused", subject, error.error)
-        body = {"error": error.error}
-        if error.rule is not None:
-            body["error_description"] = f"{error.field}: {error.rule}" if error.field else error.rule
-        headers = dict(NO_STORE)
+        response = oauth_json(error)
         if isinstance(error, InvalidToken):
-            headers["WWW-Authenticate"] = 'Bearer realm="register", error="invalid_token"'
-        return JSONResponse(body, status_code=error.status, headers=headers)
+            response.headers["WWW-Authenticate"] = 'Bearer realm="register", error="invalid_token"'
+        return response
 
     async def _record(self, request: Request, action: str, client_id: str, result: str, **details: str) -> None:
         await self._acts.record(action, actor="client", subject=client_id, result=result, connection=request, **details)

@@ -118,6 +118,26 @@ def test_a_flush_that_fails_is_the_failure_of_every_member(tmp_path: Path) -> No
     asyncio.run(story())
 
 
+def test_where_sqlite_undoes_the_whole_everybody_before_hears_of_it_and_whoever_comes_next_begins_anew(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "x.sqlite3"
+
+    async def story() -> None:
+        db = await _opened(path)
+
+        async def undoing() -> None:
+            # What SQLite does by itself on a full disk: the transaction is gone under those who shared it.
+            await db.execute("INSERT OR ROLLBACK INTO t (x) VALUES ($1)", 1)
+
+        answers = await asyncio.gather(db.execute(INSERT, 1), undoing(), db.execute(INSERT, 3), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [StoreUnavailable, UniqueViolation, int]
+        assert _on_disk(path) == [3]
+        await db.close()
+
+    asyncio.run(story())
+
+
 def test_a_cancelled_caller_does_not_hold_up_the_others(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite3"
 
