@@ -40,7 +40,7 @@ def test_the_transactions_of_one_turn_share_one_flush(tmp_path: Path) -> None:
         await db.close()
         return len(commits)
 
-    assert asyncio.run(story()) <= 2
+    assert asyncio.run(story()) in {1, 2}  # none at all: each statement committed by itself
 
 
 def test_nobody_is_answered_before_the_work_is_on_the_disk(tmp_path: Path) -> None:
