@@ -251,16 +251,12 @@ class TokenStore(Protocol):
         disabled: then the family is written as revoked already.
         """
 
-    async def revoke_replayed_code(self, code_hash: bytes, client_id: str, now: int) -> None:
-        """Kill the family of a code that came a second time, while its one taker was at work or after.
+    async def revoke_replayed_code(self, code_hash: bytes, client_id: str, now: int) -> bool:
+        """Kill the family of a code that came again, and say whether there was one alive of this client.
 
-        Only for a code that was really read. Atomic.
-        """
-
-    async def revoke_family_of_code(self, code_hash: bytes, client_id: str, now: int) -> bool:
-        """Revoke the family of a code presented again, if there is one of this client; return whether there was.
-
-        For a code that may never have existed: an invented one leaves no trace.
+        The code is remembered even where there is no family: its one taker may be at work, between taking it and writing
+        (`start_family` then begins dead). An invented code of the right shape is remembered as well, until it is discarded.
+        Atomic.
         """
 
     async def refresh_grant(self, token_hash: bytes) -> RefreshGrant | None:

@@ -83,6 +83,11 @@ def handle_under(store_letter: str, kind: TransientKind, secret: bytes) -> str:
     return f"{store_letter}{kind}_{b64u_encode(secret)}"
 
 
+def is_handle(kind: TransientKind, text: str) -> bool:
+    """Whether the text has the shape of a handle of this kind, of whichever store."""
+    return _HANDLE.fullmatch(text) is not None and text[1:3] == kind
+
+
 def handle_hash(store_letter: str, kind: TransientKind, handle: str) -> bytes | None:
     """Return the 32-byte key of a handle, or None when it is not a handle of this store and kind."""
     if not _HANDLE.fullmatch(handle) or not handle.startswith(f"{store_letter}{kind}_"):

@@ -151,7 +151,7 @@ class SqlTokens:
             return False
         return set((row["granted"] or "").split()).issuperset(family.scope)
 
-    async def revoke_replayed_code(self, code_hash: bytes, client_id: str, now: int) -> None:
+    async def revoke_replayed_code(self, code_hash: bytes, client_id: str, now: int) -> bool:
         """See `TokenStore.revoke_replayed_code`."""
         async with self._db.transaction() as tx:
             await tx.lock(f"code/{code_hash.hex()}")
@@ -161,23 +161,14 @@ class SqlTokens:
                 client_id,
                 now,
             )
-            await tx.execute(
+            revoked = await tx.execute(
                 "UPDATE token_family SET revoked_at = $3"
                 " WHERE code_hash = $1 AND client_id = $2 AND revoked_at IS NULL",
                 code_hash,
                 client_id,
                 now,
             )
-
-    async def revoke_family_of_code(self, code_hash: bytes, client_id: str, now: int) -> bool:
-        """See `TokenStore.revoke_family_of_code`."""
-        revoked = await self._db.execute(
-            "UPDATE token_family SET revoked_at = $3 WHERE code_hash = $1 AND client_id = $2 AND revoked_at IS NULL",
-            code_hash,
-            client_id,
-            now,
-        )
-        return revoked == 1
+            return revoked == 1
 
     async def refresh_grant(self, token_hash: bytes) -> RefreshGrant | None:
         """See `TokenStore.refresh_grant`."""

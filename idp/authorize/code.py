@@ -57,6 +57,6 @@ def load_grant(payload: bytes) -> AuthorizationGrant:
     return AuthorizationGrant(**{**raw, **tuples, "authentication": authentication})
 
 
-def code_hash(code: str) -> bytes:
-    """Return the hash a token family remembers its code by."""
-    return sm3(b"authorization code\x00" + code.encode("utf-8", "surrogatepass"))
+def code_hash(code: str, client_id: str) -> bytes:
+    """Return the hash a token family remembers its code by; another client that presents the code makes another."""
+    return sm3(b"authorization code\x00" + f"{client_id}\x00{code}".encode("utf-8", "surrogatepass"))

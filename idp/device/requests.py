@@ -33,7 +33,7 @@ from idp.oauth_errors import (
     SlowDown,
     TemporarilyUnavailable,
 )
-from idp.transient import TransientKind, TransientStore
+from idp.transient import TransientKind, TransientStore, is_handle
 
 _DRAWS_MAX = 8
 """Draws of a user code that is not out already: with a million out, eight in a row are taken once in 10³⁵."""
@@ -161,14 +161,20 @@ class DeviceRequests:
             payload = again
         raise SlowDown
 
+    async def is_gone(self, device_code: str) -> bool:
+        """Whether this could be a device code and no store has it: redeemed, ended or never made."""
+        if not is_handle(TransientKind.DEVICE_CODE, device_code):
+            return False
+        return await self._store.read(TransientKind.DEVICE_CODE, device_code) is None
+
     async def take(self, device_code: str) -> bool:
         """Redeem: of any number of concurrent callers exactly one is told True."""
         return await self._store.take(TransientKind.DEVICE_CODE, device_code) is not None
 
 
-def device_code_hash(device_code: str) -> bytes:
-    """Return the hash a token family remembers its device code by; no authorization code has the same."""
-    return sm3(b"device code\x00" + device_code.encode("utf-8", "surrogatepass"))
+def device_code_hash(device_code: str, client_id: str) -> bytes:
+    """Return the hash a token family remembers its device code by: no authorization code's, and this client's alone."""
+    return sm3(b"device code\x00" + f"{client_id}\x00{device_code}".encode("utf-8", "surrogatepass"))
 
 
 def _grant(request: DeviceRequest, approval: Approval) -> AuthorizationGrant:

@@ -53,13 +53,17 @@ from idp.token.refresh_token import (
     new_refresh_token,
     refresh_token_hash,
 )
-from idp.transient import TransientKind, TransientStore
+from idp.transient import TransientKind, TransientStore, is_handle
 
 
 @dataclass(slots=True)
 class _Staged:
-    """What the core made and the endpoint will write; filled by `_issue`. Of the person, only what the ID token says."""
+    """What the core made and the endpoint will write; filled by `_issue`. Of the person, only what the ID token says.
 
+    `code_is_gone`: what was presented could be a code and no store has it, so it was used, has ended or never was.
+    """
+
+    code_is_gone: bool = False
     profile: PersonProfile | None = None
     contact: Contact | None = None
     family: Family | None = None
@@ -132,7 +136,7 @@ class TokenEndpoint:
             return JSONResponse(body, headers=NO_STORE)
         error_code = str(body["error"])
         if error_code == InvalidGrant.error:
-            await self._recognise_reuse(request, form, prefetched)
+            await self._recognise_reuse(request, form, client, staged)
         await self._refused(request, client, error_code)
         return JSONResponse(body, status_code=status, headers={**headers, **NO_STORE})
 
@@ -154,7 +158,7 @@ class TokenEndpoint:
     async def _to_device(self, request: Request, form: Mapping[str, str], client: Client) -> Response:
         """Answer a device that asks (RFC 8628 §3.4, §3.5); what its person allowed is redeemed as a code is."""
         device_code, staged = form.get("device_code", ""), _Staged()
-        hashed = device_code_hash(device_code)
+        hashed = device_code_hash(device_code, client.client_id)
         try:
             if GrantType.DEVICE_CODE not in client.grant_types:
                 raise UnauthorizedClient(rule="grant_type")
@@ -170,9 +174,8 @@ class TokenEndpoint:
         except (AuthorizationPending, SlowDown):
             raise  # every few seconds, and nothing has happened: not worth a line of the trail
         except OAuthError as error:
-            replayed = error.rule == "unknown" and await self._tokens.revoke_family_of_code(
-                hashed, client.client_id, self._clock()
-            )
+            gone = error.rule == "unknown" and await self._devices.is_gone(device_code)
+            replayed = gone and await self._tokens.revoke_replayed_code(hashed, client.client_id, self._clock())
             await self._refused(request, client, "code_replayed" if replayed else error.error)
             raise
         await self._tokens.start_family(staged.family, hashed, staged.access, staged.refresh)
@@ -197,7 +200,10 @@ class TokenEndpoint:
 
     async def _good_code(self, code: str, staged: _Staged) -> AuthorizationGrant | None:
         payload = await self._transient.read(TransientKind.AUTHORIZATION_CODE, code)
-        return None if payload is None else await self._in_force(load_grant(payload), staged)
+        if payload is None:
+            staged.code_is_gone = is_handle(TransientKind.AUTHORIZATION_CODE, code)
+            return None
+        return await self._in_force(load_grant(payload), staged)
 
     async def _in_force(self, grant: AuthorizationGrant, staged: _Staged) -> AuthorizationGrant | None:
         """Return the grant when account, person, session and consent behind it are good at this moment."""
@@ -290,7 +296,7 @@ class TokenEndpoint:
         now = self._clock()
         if form["grant_type"] == GrantType.AUTHORIZATION_CODE:
             code = form["code"]
-            hashed = code_hash(code)
+            hashed = code_hash(code, client.client_id)
             if await self._transient.take(TransientKind.AUTHORIZATION_CODE, code) is None:
                 # RFC 6749 §4.1.2: a second use is refused and what the first one got is revoked.
                 await self._tokens.revoke_replayed_code(hashed, client.client_id, now)
@@ -309,12 +315,17 @@ class TokenEndpoint:
             raise InvalidGrant(field="refresh_token", rule=rotation.value)
         await self._issued(request, "idp.token.refreshed", family)
 
-    async def _recognise_reuse(self, request: Request, form: Mapping[str, str], prefetched: Prefetched) -> None:
-        """Revoke the family of a refused code or refresh token that was good once. The client is authenticated."""
-        now, client = self._clock(), prefetched.client
-        if form["grant_type"] == GrantType.AUTHORIZATION_CODE and prefetched.code is None:
-            hashed = code_hash(form.get("code", ""))
-            if await self._tokens.revoke_family_of_code(hashed, client.client_id, now):
+    async def _recognise_reuse(
+        self, request: Request, form: Mapping[str, str], client: Client, staged: _Staged
+    ) -> None:
+        """Revoke the family of a refused code or refresh token that was good once. The client is authenticated.
+
+        A code that is gone may have been taken a moment ago by a request that has not written its family yet.
+        """
+        now = self._clock()
+        if form["grant_type"] == GrantType.AUTHORIZATION_CODE and staged.code_is_gone:
+            hashed = code_hash(form["code"], client.client_id)
+            if await self._tokens.revoke_replayed_code(hashed, client.client_id, now):
                 await self._refused(request, client, "code_replayed")
         elif form["grant_type"] == GrantType.REFRESH_TOKEN:
             token_hash = refresh_token_hash(form.get("refresh_token", ""))

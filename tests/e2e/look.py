@@ -23,7 +23,9 @@ def inspect(page: Page, language: str, *, axe: bool) -> None:
     """Fail unless the page has one heading, a title, its language, no sideways scroll, and nothing axe complains of.
 
     axe takes its time; a page that is looked at in one colour scheme and at one width need not be asked for the others.
+    A click returns when the next page begins to come: it is waited for.
     """
+    page.wait_for_load_state()
     seen: dict[str, Any] = page.evaluate(
         """() => ({
           headings: document.querySelectorAll("h1").length,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.sql import idp_clients
+from adapters.sql.idp_tokens import SqlTokens
 from idp.clients.model import ClientState
 from idp.model import AccountState
 from idp.registry.model import AccountStatus
@@ -69,6 +70,38 @@ def test_a_code_seen_twice_while_its_taker_is_at_work_gives_a_family_born_dead(o
                 assert {first.status, second.status} == {200, 400}
                 assert (await world.redeem(code)).status == 400
                 assert (await world.userinfo(winner.json()["access_token"])).status == 401
+
+    run(story())
+
+
+@pytest.mark.parametrize(("presenter", "dead"), [("learning", True), ("library", False)])
+def test_a_code_presented_between_its_taking_and_its_writing_gives_a_family_born_dead(
+    opened: OpenWorld, run: Run, monkeypatch: pytest.MonkeyPatch, presenter: str, *, dead: bool
+) -> None:
+    """The second finds neither code nor family and is refused; what the first then writes is dead.
+
+    Not so when the second is another client: its attempt changes nothing.
+    """
+
+    async def story() -> None:
+        async with opened() as world:
+            code = await world.code(world.browser())
+            taken, refused = asyncio.Event(), asyncio.Event()
+            write = SqlTokens.start_family
+
+            async def write_late(self: SqlTokens, *what: Any) -> bool:
+                taken.set()
+                await refused.wait()
+                return await write(self, *what)
+
+            monkeypatch.setattr(SqlTokens, "start_family", write_late)
+            first = asyncio.create_task(world.redeem(code))
+            await taken.wait()
+            assert (await world.redeem(code, presenter)).status == 400
+            refused.set()
+            body = (await first).json()
+            assert (await world.userinfo(body["access_token"])).status == (401 if dead else 200)
+            assert (await world.refresh(body["refresh_token"])).status == (400 if dead else 200)
 
     run(story())
 
