@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Three processes for two cores: a test that starts a server, a browser or a database waits for it half of its time.
+SPREAD := --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 
 .PHONY: setup setup-test run test test-portable check check-constant-time bench soak lock clean
@@ -35,11 +37,11 @@ run: setup
 	$(BIN)/edutrust run --demo
 
 test: setup-test
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+	$(BIN)/python -m pytest $(SPREAD)
 
 # Everything again with the kernel in portable C, as on a processor it knows nothing of.
 test-portable: setup-test
-	EDUTRUST_CPU=portable $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+	EDUTRUST_CPU=portable $(BIN)/python -m pytest $(SPREAD)
 
 check: setup-test
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Discovery and key sets, rendered once as bytes (OpenID Connect Discovery §3, RFC 8414 §2, RFC 7517).
+"""Discovery and key sets, each an answer made once (OpenID Connect Discovery §3, RFC 8414 §2, RFC 7517).
 
 Everything said here is true of this server: a value is listed when the code answers it, and absent otherwise. The issuer
 comes from settings; no header of a request changes a byte (Canaille's `get_issuer` is the warning).
@@ -31,8 +31,8 @@ class Metadata:
     def __init__(self, issuer: str, keys: IdpKeys, *, sm2_curve: str) -> None:
         self._keys = keys
         self._sm2_curve = sm2_curve
-        self._configuration = _dump(configuration(issuer))
-        self._sets: dict[tuple[Alg, ...], tuple[int, bytes]] = {}
+        self._configuration = _public(_dump(configuration(issuer)))
+        self._sets: dict[tuple[Alg, ...], tuple[int, Response]] = {}
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -45,24 +45,23 @@ class Metadata:
 
     async def discovery(self, _request: Request) -> Response:
         """Answer with the configuration."""
-        return _public(self._configuration)
+        return self._configuration
 
     async def jwks(self, _request: Request) -> Response:
         """Answer with the interoperable keys."""
-        return _public(self._key_set(INTEROP_ALGORITHMS))
+        return self._key_set(INTEROP_ALGORITHMS)
 
     async def national_jwks(self, _request: Request) -> Response:
         """Answer with the SM2 keys, for clients of the national profile."""
-        return _public(self._key_set(NATIONAL_ALGORITHMS))
+        return self._key_set(NATIONAL_ALGORITHMS)
 
-    def _key_set(self, algorithms: tuple[Alg, ...]) -> bytes:
-        revision, rendered = self._sets.get(algorithms, (-1, b""))
-        if revision != self._keys.revision:
-            revision = self._keys.revision
+    def _key_set(self, algorithms: tuple[Alg, ...]) -> Response:
+        known = self._sets.get(algorithms)
+        if known is None or known[0] != self._keys.revision:
             keys = (key for alg in algorithms for key in self._keys.published(alg))
-            rendered = _dump(jwks_document(keys, sm2_curve=self._sm2_curve))
-            self._sets[algorithms] = (revision, rendered)
-        return rendered
+            rendered = _public(_dump(jwks_document(keys, sm2_curve=self._sm2_curve)))
+            known = self._sets[algorithms] = (self._keys.revision, rendered)
+        return known[1]
 
 
 def configuration(issuer: str) -> dict[str, object]:

@@ -216,16 +216,12 @@ class AccessGrant:
     account_state: AccountState
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Whether person, session and consent behind a code are still good.
+class Beginning(StrEnum):
+    """Answer to a family's beginning. REPLAYED: the code was seen a second time, and the family is written as revoked."""
 
-    `account_state` is ACTIVE only where the register also has the person in good standing.
-    """
-
-    account_state: AccountState
-    session_live: bool
-    consented: frozenset[str]
+    LIVE = "live"
+    REPLAYED = "replayed"
+    REFUSED = "refused"
 
 
 class Rotation(StrEnum):
@@ -239,16 +235,13 @@ class Rotation(StrEnum):
 class TokenStore(Protocol):
     """Token families."""
 
-    async def standing(self, person: str, client_id: str, session_reference: str, now: int) -> Standing:
-        """Return the state of the account (DELETED when unknown), whether the session is live, what is consented."""
-
     async def start_family(
         self, family: Family, code_hash: bytes, access: NewAccessToken, refresh: NewRefreshToken | None
-    ) -> bool:
+    ) -> Beginning:
         """Write a family with its first tokens under the hash of its code. Atomic; called by the code's one taker.
 
-        False when the code was meanwhile seen a second time, the session ended, the consent withdrawn, or the client
-        disabled: then the family is written as revoked already.
+        REFUSED, and nothing is written, where at `family.created_at` the account or the person is not active, the session
+        has ended, what is consented is less than the family's scope, or the client is disabled.
         """
 
     async def revoke_replayed_code(self, code_hash: bytes, client_id: str, now: int) -> bool:

@@ -13,12 +13,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import asyncpg
 import pytest
 
 from adapters.sql.engine import Database, open_database
-from adapters.sql.migrate import SCHEMA_OF_ROOM, target_of, upgrade
-from tests.services import browser, loops, postgres, redis
+from adapters.sql.targets import SCHEMA_OF_ROOM
+from tests.services import browser, loops, postgres, redis, tables
 from tests.services.clock import StillClock
 
 if TYPE_CHECKING:
@@ -38,20 +37,16 @@ def postgres_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """URL of an empty database of this test."""
+def postgres_url(postgres_server: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """URL of a database of this test: with the tables where the test asks for `migrated`, else empty."""
     name = f"t_{secrets.token_hex(8)}"
-
-    async def statement(sql: str) -> None:
-        connection = await asyncpg.connect(postgres_server)
-        try:
-            await connection.execute(sql)
-        finally:
-            await connection.close()
-
-    loops.run(statement(f"CREATE DATABASE {name}"))
-    yield postgres_server.rpartition("/")[0] + f"/{name}"
-    loops.run(statement(f"DROP DATABASE {name} WITH (FORCE)"))
+    url = postgres_server.rpartition("/")[0] + f"/{name}"
+    if "migrated" in request.fixturenames:
+        tables.create_database(url)
+    else:
+        tables.statements(postgres_server, f"CREATE DATABASE {name}")
+    yield url
+    tables.statements(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
@@ -105,8 +100,7 @@ def migrated(database_url: str) -> OpenDatabase:
     @asynccontextmanager
     async def opened(*rooms: str) -> AsyncIterator[Database]:
         (schema,) = {SCHEMA_OF_ROOM[room] for room in rooms}
-        for room in rooms:
-            upgrade(room, target_of(room, database_url))
+        tables.make_tables(database_url, *rooms)
         database = await open_database(database_url, schema)
         try:
             yield database
@@ -126,6 +120,26 @@ def run() -> Callable[[Coroutine[Any, Any, T]], T]:
 def clock() -> StillClock:
     """Return a clock standing at 2026-07-01T00:00:00Z."""
     return StillClock(1_782_864_000)
+
+
+# Files that take longest, by the second: begun first, so that no process works on one of them after all others are done.
+LONGEST = (
+    "tests/e2e/",
+    "tests/advisories/test_lockout",
+    "tests/protocol/test_degradation",
+    "tests/crypto/test_kernel",
+    "tests/adapters/test_workers",
+    "tests/protocol/test_single_use",
+    "tests/adapters/pages/",
+    "tests/protocol/clients/",
+    "tests/ledger/",
+    "tests/chain/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; within a file and among the others the order stays."""
+    items.sort(key=lambda item: next((at for at, path in enumerate(LONGEST) if item.nodeid.startswith(path)), 99))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

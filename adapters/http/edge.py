@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.http.refusals import BodyTooLarge, BodyTooSlow, HostRefused, HttpRefusal
-from adapters.http.scopes import header
+from adapters.http.scopes import header, tabulate
 
 Network = IPv4Network | IPv6Network
 
@@ -63,7 +63,6 @@ class TrustedProxies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Settle scope["client"] and scope["scheme"], then drop the headers they came from."""
         if scope["type"] == "http":
-            scope = dict(scope)
             if self._proxies and self._trusted(scope["client"][0] if scope.get("client") else None):
                 forwarded = header(scope, b"x-forwarded-for") or ""
                 # The right-most address that is not ours was written by our proxy; further left anyone may have.
@@ -75,7 +74,9 @@ class TrustedProxies:
                         break
                 if header(scope, b"x-forwarded-proto") in {"http", "https"}:
                     scope["scheme"] = header(scope, b"x-forwarded-proto")
-            scope["headers"] = [(key, value) for key, value in scope["headers"] if key not in FORWARDING_HEADERS]
+            if not FORWARDING_HEADERS.isdisjoint([key for key, _ in scope["headers"]]):
+                scope["headers"] = [(key, value) for key, value in scope["headers"] if key not in FORWARDING_HEADERS]
+            tabulate(scope)
         await self._app(scope, receive, send)
 
     def _trusted(self, host: str | None) -> bool:
@@ -126,21 +127,24 @@ class BodyLimits:
         """Take `uploads`: path prefixes to their limits in bytes; other paths take `FORM_MAX_BYTES`."""
         self._app = app
         self._uploads = dict(uploads)
+        self._prefixes = tuple(uploads)
 
     def limit(self, path: str) -> int:
         """Return how many bytes a path takes."""
-        return max((size for prefix, size in self._uploads.items() if path.startswith(prefix)), default=FORM_MAX_BYTES)
+        if not path.startswith(self._prefixes):
+            return FORM_MAX_BYTES
+        return max(size for prefix, size in self._uploads.items() if path.startswith(prefix))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse by Content-Length at once; else watch."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self.limit(scope["path"])
         declared = header(scope, b"content-length")
         if declared is None and scope["method"] in _BODILESS and header(scope, b"transfer-encoding") is None:
             await self._app(scope, receive, send)  # RFC 9112 §6.3: no body, nothing to count
             return
+        limit = self.limit(scope["path"])
         if declared is not None:
             if not (declared.isascii() and declared.isdigit()) or len(declared) > 12:
                 raise HttpRefusal(field="content-length", rule="number")

@@ -50,6 +50,7 @@ def content_security_policy(
 
 
 _USUAL_POLICY = content_security_policy().encode()
+_POLICY_MEMBERS = frozenset({"form_action", "own_forms", "frame_src"})
 
 
 class SecurityHeaders:
@@ -76,13 +77,14 @@ class SecurityHeaders:
 
         def complete(_status: int, headers: HeaderList) -> None:
             policy = _USUAL_POLICY
-            if not shared.keys().isdisjoint({"form_action", "own_forms", "frame_src"}):
+            if not _POLICY_MEMBERS.isdisjoint(shared):
                 policy = content_security_policy(
                     shared.get("form_action", ()),
                     own_forms=shared.get("own_forms", True),
                     frame_src=shared.get("frame_src", ()),
                 ).encode()
-            headers[:] = [(key, value) for key, value in headers if key.lower() != b"content-security-policy"]
+            if any([key.lower() == b"content-security-policy" for key, _ in headers]):  # noqa: C419  # a list is quicker
+                headers[:] = [(key, value) for key, value in headers if key.lower() != b"content-security-policy"]
             headers.append((b"content-security-policy", policy))
             set_default(headers, self._fixed)
 

@@ -49,8 +49,10 @@ class Preferences:
             chosen.append(set_cookie(LANGUAGE_COOKIE, language, secure=self._secure, max_age_s=KEEP_S))
         if text in _TEXT_SIZES:
             chosen.append(set_cookie(TEXT_COOKIE, text, secure=self._secure, max_age_s=KEEP_S))
-        kept_language = next((value for value in cookies(scope, LANGUAGE_COOKIE) if value in LANGUAGES), None)
-        kept_text = next((value for value in cookies(scope, TEXT_COOKIE) if value in _TEXT_SIZES), "normal")
+        kept_language, kept_text = None, "normal"
+        if header(scope, b"cookie") is not None:
+            kept_language = next((value for value in cookies(scope, LANGUAGE_COOKIE) if value in LANGUAGES), None)
+            kept_text = next((value for value in cookies(scope, TEXT_COOKIE) if value in _TEXT_SIZES), "normal")
         remembered = state(scope)
         remembered["locale"] = (
             language

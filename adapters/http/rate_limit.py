@@ -96,13 +96,14 @@ class RateLimits:
     def __init__(self, app: ASGIApp, *, limiter: RateLimiter, rules: Sequence[RateRule]) -> None:
         self._app = app
         self._limiter = limiter
-        self._rules = tuple(rules)
+        methods = {rule.method for rule in rules}
+        self._rules = {method: tuple(rule for rule in rules if rule.method == method) for method in methods}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Spend, then pass on."""
         if scope["type"] == "http":
             client = scope.get("client")
-            for rule in self._rules:
-                if scope["method"] == rule.method and scope["path"].startswith(rule.path_prefix):
+            for rule in self._rules.get(scope["method"], ()):
+                if scope["path"].startswith(rule.path_prefix):
                     await self._limiter.take(rule.limit, network_key(client[0] if client else None))
         await self._app(scope, receive, send)

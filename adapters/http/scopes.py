@@ -13,24 +13,38 @@ Shape = Callable[[int, HeaderList], None]
 """Edits the headers of an answer of this status, as it starts."""
 
 _SHAPES = "edutrust.shapes"
+_TABLE = "edutrust.headers"
+
+
+def tabulate(scope: Scope) -> Mapping[bytes, bytes]:
+    """Return the headers by name and keep the table: what the floors look up again and again. Call it where they are final."""
+    listed: HeaderList = scope["headers"]
+    table = dict(listed)
+    if len(table) != len(listed):  # repeated ones are joined as RFC 9110 §5.3 says, cookies as RFC 9113 §8.2.3 does
+        joined: dict[bytes, list[bytes]] = {}
+        for name, value in listed:
+            joined.setdefault(name, []).append(value)
+        table = {name: (b"; " if name == b"cookie" else b", ").join(values) for name, values in joined.items()}
+    scope[_TABLE] = table
+    return table
 
 
 def header(scope: Scope, name: bytes) -> str | None:
     """Return a header's only value; None when it is absent. Repeated, it is joined as RFC 9110 §5.3 says."""
-    values = [value for key, value in scope["headers"] if key == name]
-    return b", ".join(values).decode("latin-1") if values else None
+    value = (scope.get(_TABLE) or tabulate(scope)).get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 def cookies(scope: Scope, name: str) -> list[str]:
     """Return every value of one cookie: more than one means somebody planted one, and the caller decides."""
+    sent = (scope.get(_TABLE) or tabulate(scope)).get(b"cookie")
+    if sent is None or name.encode("latin-1") not in sent:
+        return []
     found: list[str] = []
-    wanted = name.encode("latin-1")
-    for key, value in scope["headers"]:
-        if key == b"cookie" and wanted in value:
-            for part in value.decode("latin-1").split(";"):
-                cookie, separator, content = part.strip().partition("=")
-                if separator and cookie == name:
-                    found.append(content)
+    for part in sent.decode("latin-1").split(";"):
+        cookie, separator, content = part.strip().partition("=")
+        if separator and cookie == name:
+            found.append(content)
     return found
 
 
@@ -70,7 +84,7 @@ def shaping(scope: Scope, send: Send) -> Send:
             status = message["status"]
             for change in reversed(shapes):
                 change(status, headers)
-            message["headers"] = headers
+            message = {**message, "headers": headers}  # an answer kept to be given again is not written to
         await send(message)
 
     return sending
@@ -83,5 +97,8 @@ def shape(scope: Scope, change: Shape) -> None:
 
 def set_default(headers: HeaderList, defaults: Mapping[bytes, bytes]) -> None:
     """Add each header the answer does not carry already."""
-    present = {key.lower() for key, _ in headers}
-    headers.extend((key, value) for key, value in defaults.items() if key not in present)
+    present = [key.lower() for key, _ in headers]
+    if defaults.keys().isdisjoint(present):
+        headers += defaults.items()
+    else:
+        headers.extend([item for item in defaults.items() if item[0] not in present])

@@ -20,6 +20,7 @@ Clock = Callable[[], int]
 Scalar = str | int | float | bool | None
 PLACES_MAX = 12
 _ROOT = Path(__file__).parents[2]
+_json = json.JSONEncoder(ensure_ascii=True).encode
 
 
 class Log:
@@ -36,7 +37,7 @@ class Log:
         now = self._clock()
         if now != self._second:
             self._second, self._time = now, datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._write(json.dumps({"time": self._time, "event": name, **fields}, ensure_ascii=True) + "\n")
+        self._write(_json({"time": self._time, "event": name, **fields}) + "\n")
 
     def exception(self, name: str, error: BaseException, fields: Mapping[str, Scalar | list[str]]) -> None:
         """Write an error of ours: the types of its chain and where it came by, never its text."""

@@ -8,13 +8,13 @@ from idp.model import AccountState
 from idp.registry.model import shard_of
 from idp.store import (
     AccessGrant,
+    Beginning,
     ClientToken,
     Family,
     NewAccessToken,
     NewRefreshToken,
     RefreshGrant,
     Rotation,
-    Standing,
 )
 
 # One word for both: the account's state and, where that is active, the person's in the register.
@@ -32,11 +32,14 @@ _JOIN = (
 _REFRESH = f"SELECT {_FAMILY}, t.used_at, t.expires_at FROM refresh_token {_JOIN}"  # noqa: S608  # constants
 _ACCESS = f"SELECT {_FAMILY}, t.scope, t.audience, t.expires_at FROM access_token {_JOIN}"  # noqa: S608  # constants
 
-_STILL_GRANTED = (
-    "SELECT (SELECT ended_at IS NOT NULL FROM login_session WHERE reference = $1) AS ended,"
-    " (SELECT granted FROM consent WHERE person = $2 AND client_id = $3) AS granted,"
-    " EXISTS (SELECT 1 FROM replayed_code WHERE code_hash = $4) AS replayed,"
-    " EXISTS (SELECT 1 FROM client WHERE client_id = $3 AND state = 'active') AS registered"
+_IN_FORCE = (
+    "SELECT c.granted, EXISTS (SELECT 1 FROM replayed_code WHERE code_hash = $4) AS replayed"
+    " FROM account a JOIN person p ON p.number = a.person AND p.status = 'active'"
+    " JOIN login_session s ON s.reference = $1 AND s.person = a.person AND s.ended_at IS NULL"
+    " AND s.idle_until > $5 AND s.absolute_until > $5"
+    " JOIN consent c ON c.person = a.person AND c.client_id = $3"
+    " JOIN client r ON r.client_id = c.client_id AND r.state = 'active'"
+    " WHERE a.person = $2 AND a.state = 'active'"
 )
 
 _ADD_FAMILY = (
@@ -44,8 +47,8 @@ _ADD_FAMILY = (
     " amr, created_at, used_at, absolute_until, region, shard, resources, id_token_claims, revoked_at)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13, $14, $15, $16, $17)"
 )
-# One round trip; what it does is the migration's (access_0007), the same as the statements for SQLite.
-_START = f"SELECT start_token_family({', '.join(f'${number}' for number in range(1, 23))}) AS live"  # numbers
+# One round trip; what it does is the migration's (access_0008), the same as the statements for SQLite.
+_BEGIN = f"SELECT begin_token_family({', '.join(f'${number}' for number in range(1, 23))}) AS beginning"  # numbers
 # One statement. The row of the family is waited for; whatever changed meanwhile is looked at again (READ COMMITTED).
 _ROTATE = (
     "WITH family AS (UPDATE token_family SET used_at = $2 WHERE revoked_at IS NULL AND absolute_until > $2"
@@ -85,27 +88,9 @@ class SqlTokens:
         self._db = db
         self._region = region
 
-    async def standing(self, person: str, client_id: str, session_reference: str, now: int) -> Standing:
-        """See `TokenStore.standing`."""
-        row = await self._db.fetch_one(
-            f"SELECT {_STATE}, s.reference, c.granted FROM account a LEFT JOIN person p ON p.number = a.person"  # noqa: S608  # a constant
-            " LEFT JOIN login_session s ON s.reference = $3 AND s.person = a.person AND s.ended_at IS NULL"
-            " AND s.idle_until > $4 AND s.absolute_until > $4"
-            " LEFT JOIN consent c ON c.person = a.person AND c.client_id = $2"
-            " AND EXISTS (SELECT 1 FROM client r WHERE r.client_id = $2 AND r.state = 'active') WHERE a.person = $1",
-            person,
-            client_id,
-            session_reference,
-            now,
-        )
-        if row is None:
-            return Standing(AccountState.DELETED, session_live=False, consented=frozenset())
-        consented = frozenset((row["granted"] or "").split())
-        return Standing(AccountState(row["state"]), session_live=row["reference"] is not None, consented=consented)
-
     async def start_family(
         self, family: Family, code_hash: bytes, access: NewAccessToken, refresh: NewRefreshToken | None
-    ) -> bool:
+    ) -> Beginning:
         """See `TokenStore.start_family`."""
         scope = " ".join(family.scope)
         columns = (
@@ -135,21 +120,19 @@ class SqlTokens:
                 None if refresh is None else refresh.token_hash,
                 None if refresh is None else refresh.expires_at,
             )
-            row = await self._db.fetch_one(_START, *columns, *tokens)
-            return row is not None and bool(row["live"])
+            row = await self._db.fetch_one(_BEGIN, *columns, *tokens)
+            return Beginning.REFUSED if row is None else Beginning(row["beginning"])
         async with self._db.transaction() as tx:
-            live = await self._still_granted(tx, family, code_hash)
-            await tx.execute(_ADD_FAMILY, *columns, None if live else family.created_at)
+            # One transaction at a time writes to the file: a sign-out or a withdrawal at this very moment comes either
+            # before (and is seen here) or after (and revokes what is written here).
+            found = await tx.fetch_one(
+                _IN_FORCE, family.session_reference, family.person, family.client_id, code_hash, family.created_at
+            )
+            if found is None or not set(found["granted"].split()).issuperset(family.scope):
+                return Beginning.REFUSED
+            await tx.execute(_ADD_FAMILY, *columns, family.created_at if found["replayed"] else None)
             await self._add_tokens(tx, family.family_id, access, refresh)
-            return live
-
-    async def _still_granted(self, tx: Transaction, family: Family, code_hash: bytes) -> bool:
-        # One transaction at a time writes to the file: a sign-out or a withdrawal at this very moment comes either before
-        # (and is seen here) or after (and revokes what is written here).
-        row = await tx.fetch_one(_STILL_GRANTED, family.session_reference, family.person, family.client_id, code_hash)
-        if row is None or row["ended"] is None or row["ended"] or row["replayed"] or not row["registered"]:
-            return False
-        return set((row["granted"] or "").split()).issuperset(family.scope)
+            return Beginning.REPLAYED if found["replayed"] else Beginning.LIVE
 
     async def revoke_replayed_code(self, code_hash: bytes, client_id: str, now: int) -> bool:
         """See `TokenStore.revoke_replayed_code`."""

@@ -96,8 +96,11 @@ def _run(connection: sqlite3.Connection, sql: str, args: Sequence[Any]) -> tuple
     described = cursor.description
     if described is None:
         return [], max(cursor.rowcount, 0)
+    found = cursor.fetchall()
+    if not found:
+        return [], max(cursor.rowcount, 0)
     names = [column[0] for column in described]
-    rows: list[Row] = [dict(zip(names, row, strict=True)) for row in cursor]
+    rows: list[Row] = [dict(zip(names, row, strict=True)) for row in found]
     return rows, max(cursor.rowcount, 0)
 
 

@@ -38,6 +38,7 @@ from idp.people import People
 from idp.registry.contact import Contact
 from idp.scopes import CONTACT_SCOPES, EDU, OFFLINE_ACCESS, OPENID
 from idp.store import (
+    Beginning,
     Family,
     NewAccessToken,
     NewRefreshToken,
@@ -164,13 +165,15 @@ class TokenEndpoint:
                 raise UnauthorizedClient(rule="grant_type")
             if not device_code:
                 raise InvalidRequest(field="device_code", rule="missing")
-            grant = await self._in_force(await self._devices.approved(device_code, client), staged)
+            grant = await self._with_person(await self._devices.approved(device_code, client), staged)
             if grant is None:
                 raise InvalidGrant(field="device_code", rule="not_in_force")
             body = self._issue(client, Prefetched(client, grant, None), grant.scope, form, staged)
             if staged.family is None or staged.access is None or not await self._devices.take(device_code):
                 await self._tokens.revoke_replayed_code(hashed, client.client_id, self._clock())
                 raise InvalidGrant(field="device_code", rule="used")
+            if await self._begin(staged, hashed) is Beginning.REFUSED:
+                raise InvalidGrant(field="device_code", rule="not_in_force")
         except (AuthorizationPending, SlowDown):
             raise  # every few seconds, and nothing has happened: not worth a line of the trail
         except OAuthError as error:
@@ -178,7 +181,6 @@ class TokenEndpoint:
             replayed = gone and await self._tokens.revoke_replayed_code(hashed, client.client_id, self._clock())
             await self._refused(request, client, "code_replayed" if replayed else error.error)
             raise
-        await self._tokens.start_family(staged.family, hashed, staged.access, staged.refresh)
         await self._issued(request, "idp.token.issued", staged.family)
         return JSONResponse(body, headers=NO_STORE)
 
@@ -203,18 +205,19 @@ class TokenEndpoint:
         if payload is None:
             staged.code_is_gone = is_handle(TransientKind.AUTHORIZATION_CODE, code)
             return None
-        return await self._in_force(load_grant(payload), staged)
+        return await self._with_person(load_grant(payload), staged)
 
-    async def _in_force(self, grant: AuthorizationGrant, staged: _Staged) -> AuthorizationGrant | None:
-        """Return the grant when account, person, session and consent behind it are good at this moment."""
-        now = self._clock()
-        standing = await self._tokens.standing(grant.person, grant.client_id, grant.session_reference, now)
-        if not standing.session_live or not standing.consented.issuperset(grant.scope):
-            return None
-        good = standing.account_state is AccountState.ACTIVE and await self._read_person(
-            grant.person, grant.scope, grant.id_token_claims, staged
-        )
-        return grant if good else None
+    async def _with_person(self, grant: AuthorizationGrant, staged: _Staged) -> AuthorizationGrant | None:
+        """Return the grant with what its ID token says of the person read; None where there is nobody to speak of.
+
+        Whether account, session, consent and client behind it are in force is asked as the family is written.
+        """
+        return grant if await self._read_person(grant.person, grant.scope, grant.id_token_claims, staged) else None
+
+    async def _begin(self, staged: _Staged, hashed: bytes) -> Beginning:
+        if staged.family is None or staged.access is None:
+            raise InvalidGrant(rule="absent")
+        return await self._tokens.start_family(staged.family, hashed, staged.access, staged.refresh)
 
     async def _read_person(self, person: str, scope: tuple[str, ...], names: tuple[str, ...], staged: _Staged) -> bool:
         """Read what the ID token was asked to say, mostly nothing; False where the register has nobody active.
@@ -302,7 +305,9 @@ class TokenEndpoint:
                 await self._tokens.revoke_replayed_code(hashed, client.client_id, now)
                 await self._refused(request, client, "code_replayed")
                 raise InvalidGrant(field="code", rule="used")
-            await self._tokens.start_family(family, hashed, access, refresh)
+            if await self._begin(staged, hashed) is Beginning.REFUSED:
+                await self._refused(request, client, InvalidGrant.error)
+                raise InvalidGrant(field="code", rule="not_in_force")
             await self._issued(request, "idp.token.issued", family)
             return
         old = refresh_token_hash(form["refresh_token"])

@@ -12,9 +12,9 @@ import pytest
 from adapters.cli import main
 from adapters.sql.engine import open_database
 from adapters.sql.idp_access import SqlAccessStore
-from adapters.sql.migrate import upgrade_all
 from idp.clients.registration_tokens import initial_token_digest
 from tests.protocol.world import registration
+from tests.services.tables import make_tables
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -27,7 +27,7 @@ class Shell:
         self._config = folder / "edutrust.toml"
         self._config.write_text(f'issuer = "http://127.0.0.1:8080"\ndatabase_url = "{url}"\n', "utf-8")
         self._folder = folder
-        upgrade_all(url)
+        make_tables(url)
 
     def run(self, action: str, *arguments: str) -> tuple[int, str, str]:
         self._capsys.readouterr()

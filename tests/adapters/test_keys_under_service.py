@@ -18,7 +18,7 @@ from adapters.kek import create_kek, read_kek
 from adapters.server import service
 from adapters.settings import Settings, check_settings
 from adapters.sql.keyring_changes import rotate_column_key
-from adapters.sql.migrate import target_of, upgrade, upgrade_all
+from adapters.sql.migrate import target_of, upgrade
 from adapters.sql.resealing import Resealer
 from crypto.sealed import ColumnSealer, RingSealer
 from idp.keys import OWNER
@@ -26,6 +26,7 @@ from tests.adapters.keys_world import sealer_of
 from tests.conftest import OpenDatabase
 from tests.protocol import world as protocol_world
 from tests.protocol.world import World, open_world
+from tests.services.tables import make_tables
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 ISSUER = "http://127.0.0.1:8080"
@@ -103,7 +104,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
     """Return settings of a migrated, empty deployment with its key file."""
     made = check_settings({"issuer": ISSUER, "data_dir": str(tmp_path), "database_url": database_url})
     create_kek(made.kek_file, random_bytes=os.urandom)
-    upgrade_all(made.database_url)
+    make_tables(made.database_url)
     return made
 
 

@@ -13,8 +13,8 @@ import httpx
 from adapters.kek import create_kek
 from adapters.server import service
 from adapters.settings import Settings, check_settings
-from adapters.sql.migrate import upgrade_all
 from idp.transient import TransientKind
+from tests.services.tables import make_tables
 
 ISSUER = "http://127.0.0.1:8080"
 PASSWORD = "canary-hunter2"
@@ -24,7 +24,7 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 def _settings(folder: Path, redis_url: str) -> Settings:
     made = check_settings({"issuer": ISSUER, "data_dir": str(folder), "redis_url": redis_url})
     create_kek(made.kek_file, random_bytes=os.urandom)
-    upgrade_all(made.database_url)
+    make_tables(made.database_url)
     return made
 
 

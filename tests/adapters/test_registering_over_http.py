@@ -14,8 +14,8 @@ import pytest
 from adapters.kek import create_kek
 from adapters.server import service
 from adapters.settings import Settings, check_settings
-from adapters.sql.migrate import upgrade_all
 from idp.clients.registration_tokens import InitialToken, initial_token_digest, new_initial_token
+from tests.services.tables import make_tables
 
 ISSUER = "http://127.0.0.1:8080"
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -25,7 +25,7 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 def settings(tmp_path: Path) -> Settings:
     made = check_settings({"issuer": ISSUER, "data_dir": str(tmp_path)})
     create_kek(made.kek_file, random_bytes=os.urandom)
-    upgrade_all(made.database_url)
+    make_tables(made.database_url)
     return made
 
 

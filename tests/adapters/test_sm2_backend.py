@@ -16,9 +16,9 @@ from adapters.kek import create_kek
 from adapters.server import service
 from adapters.settings import check_settings
 from adapters.sm2_backend import backend_sentence, checked_backend
-from adapters.sql.migrate import upgrade_all
 from crypto.sm2 import NoSm2Backend, select_backend
 from crypto.sm2_libcrypto import LibcryptoBackend
+from tests.services.tables import make_tables
 
 EDUTRUST = Path(sys.executable).parent / "edutrust"
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -78,7 +78,7 @@ def test_doctor_reports_every_known_answer_for_programs_too() -> None:
 def test_the_start_of_the_service_logs_it(tmp_path: Path, run: Run) -> None:
     settings = check_settings({"data_dir": str(tmp_path), "sm2_backend": "libcrypto"})
     create_kek(settings.kek_file, random_bytes=os.urandom)
-    upgrade_all(settings.database_url)
+    make_tables(settings.database_url)
     lines: list[str] = []
 
     async def story() -> None:

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from adapters.kek import create_kek
 from adapters.parts import Parts, open_parts
 from adapters.settings import Settings, check_settings
-from adapters.sql.migrate import upgrade_all
 from adapters.static_files import StaticFilesRefused, bring_in, read_static_files
 from crypto.password import PasswordMismatch
 from idp.authority.model import Duty, Level, NewOffice, OfficeKind, Unit
@@ -27,6 +26,7 @@ from idp.model import Account, AccountState, Acr
 from idp.registry.model import AccountStatus, EnrolmentRequest, ProofingLevel, Source
 from idp.registry.names import parse_person_name
 from idp.registry.person_number import parse_person_number
+from tests.services.tables import make_tables
 
 NOW = 1_795_300_000
 SECRET = "Zq3vXo9cT1mK7bWd5RyLh2PsNf8UaGj4EiVxB6tQ0wM"
@@ -69,7 +69,7 @@ def settings(tmp_path: Path) -> Settings:
     assert made.second_factor_for_all
     made.data_dir.mkdir()
     create_kek(made.kek_file, random_bytes=os.urandom)
-    upgrade_all(made.database_url)
+    make_tables(made.database_url)
     return made
 
 

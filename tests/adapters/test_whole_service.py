@@ -20,9 +20,9 @@ from adapters.parts import Parts
 from adapters.server import service
 from adapters.settings import Settings, check_settings
 from adapters.sql.keyring import KeyringRefused
-from adapters.sql.migrate import upgrade_all
 from crypto.sm3 import sm3
 from idp.registry.school_code import parse_strict
+from tests.services.tables import make_tables
 
 ISSUER = "http://127.0.0.1:8080"
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
     """Return settings of a migrated, empty deployment with its key file."""
     made = check_settings({"issuer": ISSUER, "data_dir": str(tmp_path), "database_url": database_url})
     create_kek(made.kek_file, random_bytes=os.urandom)
-    upgrade_all(made.database_url)
+    make_tables(made.database_url)
     return made
 
 

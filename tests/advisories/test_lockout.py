@@ -27,12 +27,13 @@ from adapters.redis.preferred import PreferredTransientStore
 from adapters.redis.server import RedisServer
 from adapters.redis.transient import RedisTransientStore
 from adapters.sql.engine import Database, open_database
-from adapters.sql.migrate import SCHEMA_OF_ROOM, target_of, upgrade
+from adapters.sql.targets import SCHEMA_OF_ROOM
 from idp.transient import TransientStore
 from tests.advisories.lockout_paths import LOSSES, PATHS, outcome
 from tests.protocol.world import open_world
 from tests.services import loops
 from tests.services.clock import StillClock
+from tests.services.tables import make_tables
 
 ADVISORY_CLASSES: tuple[int, ...] = (15, 16)
 SEEN_RED: dict[str, str] = {
@@ -151,8 +152,7 @@ Outcomes = dict[tuple[str, str], str]
 async def _all_outcomes(database_url: str, redis_url: str | None) -> Outcomes:
     @asynccontextmanager
     async def migrated(*rooms: str) -> AsyncIterator[Database]:
-        for room in rooms:
-            upgrade(room, target_of(room, database_url))
+        make_tables(database_url, *rooms)
         database = await open_database(database_url, SCHEMA_OF_ROOM[rooms[0]])
         try:
             yield database

@@ -19,7 +19,6 @@ from adapters.sql.idp_registry import SqlRegistryStore
 from adapters.sql.ledger_audit import SqlAuditStore
 from adapters.sql.ledger_open import open_ledger_database
 from adapters.sql.ledger_store import SqlLedgerStore
-from adapters.sql.migrate import target_of, upgrade
 from credentials.model import BatchState, HeldCredential, Preview
 from credentials.ports import Issuers
 from credentials.services import Services, open_services
@@ -44,6 +43,7 @@ from idp.registry.school_code import SchoolCode, parse_listed
 from ledger.checkpoint import LogIdentity
 from ledger.receipt import LogTrust
 from tests.services.clock import StillClock
+from tests.services.tables import make_tables
 
 BASE = "https://trust.example"
 ORIGIN = "trust.example/log/43-2026"
@@ -158,8 +158,7 @@ def _school(line: int, code: SchoolCode, name: str) -> SchoolRow:
 
 @asynccontextmanager
 async def world(url: str, folder: Path, clock: StillClock) -> AsyncIterator[World]:
-    for room in ("registry", "credentials", "ledger"):
-        upgrade(room, target_of(room, url))
+    make_tables(url, "registry", "credentials", "ledger")
     async with AsyncExitStack() as stack:
         idp = await open_database(url, "idp")
         stack.push_async_callback(idp.close)

@@ -7,11 +7,11 @@ import pytest
 from adapters.sql.ledger_engine import LedgerDatabase
 from adapters.sql.ledger_open import open_ledger_database
 from adapters.sql.ledger_store import SqlLedgerStore
-from adapters.sql.migrate import target_of, upgrade
 from ledger.sequencer import Sequencer
 from ledger.store import LedgerStore
 from tests.ledger.parts import ORIGIN, Keys, make_keys
 from tests.services.clock import StillClock
+from tests.services.tables import make_tables
 
 OpenLedger = Callable[[], LedgerDatabase]
 NewSequencer = Callable[[LedgerStore], Sequencer]
@@ -25,7 +25,7 @@ def keys() -> Keys:
 @pytest.fixture
 def open_ledger(database_url: str) -> Iterator[OpenLedger]:
     """Return a function that opens the same migrated database again and again, on each dialect."""
-    upgrade("ledger", target_of("ledger", database_url))
+    make_tables(database_url, "ledger")
     opened: list[LedgerDatabase] = []
 
     def open_it() -> LedgerDatabase:

@@ -23,7 +23,6 @@ from adapters.kek import create_kek
 from adapters.parts import Parts
 from adapters.server import service
 from adapters.settings import Settings, check_settings
-from adapters.sql.migrate import upgrade_all
 from crypto.otp import totp
 from idp.authority.model import Duty, Level, NewOffice, OfficeKind, Unit
 from idp.clients.registration import parse_clients
@@ -31,6 +30,7 @@ from idp.model import Account, AccountState
 from idp.registry.model import Source
 from tests.idp.registry.people import FIRST, id_number, request, school_row
 from tests.protocol.world import CHALLENGE, DEFAULT_CLIENTS, PASSWORD, VERIFIER, basic, registration
+from tests.services.tables import make_tables
 
 ISSUER = "https://id.example.edu.cn"
 SECRET = "s" * 43
@@ -166,7 +166,7 @@ def settings_of(folder: Path, **changes: Any) -> Settings:
     """Return settings of a deployment in this folder, its key file and databases made."""
     made = check_settings({"issuer": ISSUER, "data_dir": str(folder), "second_factor_for_all": False, **changes})
     create_kek(made.kek_file, random_bytes=os.urandom)
-    upgrade_all(made.database_url)
+    make_tables(made.database_url)
     return made
 
 

@@ -16,12 +16,12 @@ import pytest
 from adapters.kek import create_kek
 from adapters.server import service
 from adapters.settings import Settings, check_settings
-from adapters.sql.migrate import upgrade_all
 from adapters.web.catalogue import load
 from idp.authorize.pushed import REQUEST_URI_PREFIX
 from idp.clients.model import ClientState
 from idp.clients.registration import parse_clients
 from tests.protocol.world import registration
+from tests.services.tables import make_tables
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -64,7 +64,7 @@ CASES: dict[str, tuple[dict[str, str], str]] = {
 def settings(database_url: str, tmp_path: Path) -> Settings:
     made = check_settings({"issuer": ISSUER, "data_dir": str(tmp_path), "database_url": database_url})
     create_kek(made.kek_file, random_bytes=os.urandom)
-    upgrade_all(made.database_url)
+    make_tables(made.database_url)
     return made
 
 

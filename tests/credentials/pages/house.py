@@ -28,7 +28,6 @@ from adapters.pages import audit_pages, home_pages, log_pages, text_pages
 from adapters.parts import Parts, open_parts
 from adapters.records import Records, open_records
 from adapters.settings import check_settings
-from adapters.sql.migrate import SCHEMA_OF_ROOM, target_of, upgrade
 from adapters.web.assets import Assets
 from adapters.web.catalogue import load
 from adapters.web.render import Frame, Pages, environment
@@ -58,6 +57,7 @@ from idp.registry.names import parse_person_name
 from idp.registry.person_number import PersonNumber
 from idp.registry.school_code import SchoolCode, parse_listed
 from tests.services.clock import StillClock
+from tests.services.tables import make_tables
 
 ORIGIN = "http://127.0.0.1:8080"
 SCHOOL = SchoolCode("4150010611")
@@ -195,8 +195,7 @@ async def open_house(folder: Path, *, origin: str = ORIGIN) -> AsyncIterator[Hou
     draw = random.Random(7)
     settings = check_settings({"data_dir": str(folder), "issuer": origin})
     create_kek(settings.kek_file, random_bytes=draw.randbytes)
-    for room in SCHEMA_OF_ROOM:
-        upgrade(room, target_of(room, settings.database_url))
+    make_tables(settings.database_url)
     async with open_parts(settings, clock=clock, random_bytes=draw.randbytes) as parts:
         opened = await open_records(parts)
         records = opened.services

@@ -28,7 +28,6 @@ from adapters.kek import create_kek
 from adapters.parts import Parts
 from adapters.server import service
 from adapters.settings import Settings, check_settings
-from adapters.sql.migrate import upgrade_all
 from idp.clients.registration import parse_clients
 from idp.model import Account, AccountState
 from idp.registry.contact import ContactStatement, NameParts, PostalAddress, Provable
@@ -36,6 +35,7 @@ from idp.registry.model import Source
 from idp.registry.names import parse_person_name
 from tests.idp.registry.people import FIRST, id_number, request, school_row
 from tests.services.ports import free_port
+from tests.services.tables import make_tables
 
 PASSWORD = "correct horse battery"
 SECRET = "s" * 43
@@ -244,7 +244,7 @@ def living(folder: Path) -> Iterator[Deployed]:
             }
         )
         create_kek(settings.kek_file, random_bytes=os.urandom)
-        upgrade_all(settings.database_url)
+        make_tables(settings.database_url)
         running = _Running(settings, party.origin)
         running.start()
         try:

@@ -1,0 +1,171 @@
+"""`python -m benchmarks.oidc_floor --json`: what a code flow costs with nothing left in it that makes a provider.
+
+The same three requests as `benchmarks.oidc` drives, over the same uvicorn and the same SQLite driver with the same durable,
+shared commits, the same ES256 signature and as many audit rows; but no parsing, no check, no header rule, no consent, no
+limit, no log, no error: nothing the product adds. It says how much of a flow's time no work on the product can remove, and
+so which targets are within reach of this stack. Nobody may use it as a provider.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import json
+import os
+import secrets
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+import uvloop
+
+from adapters.sm2_backend import checked_backend
+from adapters.sql.sqlite import SqliteDatabase
+from benchmarks.oidc import Cores
+from benchmarks.oidc_load import CodeFlow, Plan, Repeat
+from benchmarks.oidc_servers import Server
+from benchmarks.oidc_slices import slice_of
+from benchmarks.processes import first_in_line, running
+from crypto.jws import sign_jwt
+from crypto.keys import generate_signing_key
+from crypto.sm3 import sm3
+from crypto.suites import Alg, Purpose, policy
+from tests.services.ports import free_port
+
+TABLES: Final = (
+    "CREATE TABLE standing (session BLOB PRIMARY KEY, person TEXT, state TEXT, granted TEXT) WITHOUT ROWID",
+    "CREATE TABLE code (hash BLOB PRIMARY KEY, payload BLOB) WITHOUT ROWID",
+    "CREATE TABLE family (id TEXT PRIMARY KEY, person TEXT, scope TEXT) WITHOUT ROWID",
+    "CREATE TABLE token (hash BLOB PRIMARY KEY, family TEXT, expires_at INTEGER) WITHOUT ROWID",
+    "CREATE TABLE audit (seq INTEGER PRIMARY KEY, event BLOB, leaf BLOB)",
+)
+SESSION: Final = b"s" * 32
+GRANT: Final = json.dumps({"client_id": "floor", "person": "p", "scope": ["openid", "profile"], "nonce": "n"}).encode()
+EVENT: Final = b"e" * 300
+
+
+class Floor:
+    """A raw ASGI application: eight statements, one signature and three audit rows a flow."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._db = database
+        self._key = generate_signing_key(Alg.ES256, backend=checked_backend())
+        self._policy = policy(Purpose.ID_TOKEN)
+
+    async def open(self) -> None:
+        """Make the tables and the one session."""
+        for table in TABLES:
+            await self._db.execute(table)
+        await self._db.execute("INSERT INTO standing VALUES ($1, 'p', 'active', 'openid profile')", SESSION)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one of the three requests, or `/plain` with nothing."""
+        path = scope["path"]
+        if path == "/plain":
+            await _answer(send, 200, b"{}")
+        elif path == "/authorize":
+            await self._db.fetch_one("SELECT person, state, granted FROM standing WHERE session = $1", SESSION)
+            code = secrets.token_urlsafe(32)
+            async with self._db.transaction() as tx:
+                await tx.execute("INSERT INTO code VALUES ($1, $2)", sm3(code.encode()), GRANT)
+                await tx.execute("INSERT INTO audit (event, leaf) VALUES ($1, $2)", EVENT, sm3(EVENT))
+            await _answer(send, 303, b"", (b"location", b"http://127.0.0.1:9/callback?code=" + code.encode()))
+        elif path == "/token":
+            form: bytes = (await receive())["body"]
+            await _answer(send, 200, await self._redeem(form.rpartition(b"code=")[2]))
+        else:
+            token = next(value for name, value in scope["headers"] if name == b"authorization")[7:]
+            found = await self._db.fetch_one(
+                "SELECT f.person FROM token t JOIN family f ON f.id = t.family WHERE t.hash = $1", sm3(token)
+            )
+            person = "" if found is None else found["person"]
+            await self._db.execute("INSERT INTO audit (event, leaf) VALUES ($1, $2)", EVENT, sm3(EVENT))
+            await _answer(send, 200, json.dumps({"sub": person}).encode())
+
+    async def _redeem(self, code: bytes) -> bytes:
+        now = int(time.time())
+        token, family = secrets.token_urlsafe(32), secrets.token_urlsafe(16)
+        async with self._db.transaction() as tx:
+            taken = await tx.fetch_one("DELETE FROM code WHERE hash = $1 RETURNING payload", sm3(code))
+            grant = json.loads(GRANT if taken is None else taken["payload"])
+            await tx.execute("INSERT INTO family VALUES ($1, $2, $3)", family, grant["person"], "openid profile")
+            await tx.execute("INSERT INTO token VALUES ($1, $2, $3)", sm3(token.encode()), family, now + 600)
+            await tx.execute("INSERT INTO audit (event, leaf) VALUES ($1, $2)", EVENT, sm3(EVENT))
+        claims = {"iss": "https://floor.example", "sub": grant["person"], "aud": "floor", "iat": now, "exp": now + 600}
+        signed = sign_jwt(claims | {"nonce": grant["nonce"]}, key=self._key, policy=self._policy)
+        return json.dumps({"access_token": token, "token_type": "Bearer", "id_token": signed}).encode()
+
+
+async def _answer(send: Any, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _serve(port: int, folder: Path) -> None:
+    floor = Floor(SqliteDatabase(folder / "floor.sqlite3"))
+    await floor.open()
+    config = uvicorn.Config(
+        floor, host="127.0.0.1", port=port, log_config=None, access_log=False, server_header=False, lifespan="off"
+    )
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110  # uvicorn offers a flag, no event
+        await asyncio.sleep(0.01)
+    print("READY", flush=True)
+    await task
+
+
+def _plans(port: int) -> dict[str, Plan]:
+    host = f"Host: 127.0.0.1:{port}\r\nAccept: */*\r\n"
+    basic = base64.b64encode(b"floor:" + b"s" * 43).decode()
+    query = "response_type=code&client_id=floor&redirect_uri=http%3A%2F%2F127.0.0.1%3A9%2Fcallback&scope=openid+profile"
+    form = f"grant_type=authorization_code&code_verifier={'v' * 43}&code="
+    token = f"POST /token HTTP/1.1\r\n{host}Authorization: Basic {basic}\r\nContent-Length: {{length}}\r\n\r\n{form}"
+    flow = CodeFlow(
+        authorize=(
+            f"GET /authorize?{query}&state=".encode(),
+            b"&nonce=",
+            f" HTTP/1.1\r\n{host}Cookie: s={'s' * 43}\r\n\r\n".encode(),
+        ),
+        token=token.encode(),
+        userinfo=(f"GET /userinfo HTTP/1.1\r\n{host}Authorization: Bearer ".encode(), b"\r\n\r\n"),
+    )
+    return {"plain": Repeat("plain", f"GET /plain HTTP/1.1\r\n{host}\r\n".encode()), "code_flow": flow}
+
+
+def main() -> None:
+    """Measure and print, or be the server."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.oidc_floor", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each slice")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the cheapest counts")
+    parser.add_argument("--serve", type=int, metavar="PORT", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.serve is not None:
+        uvloop.run(_serve(arguments.serve, arguments.folder))
+        return
+    cores = Cores.here()
+    os.sched_setaffinity(0, cores.load)
+    report: dict[str, Any] = {}
+    with first_in_line(), tempfile.TemporaryDirectory(prefix="edutrust-floor-") as made:
+        port = free_port()
+        command = [sys.executable, "-m", "benchmarks.oidc_floor", "--serve", str(port), "--folder", made]
+        with running(command, cores=frozenset({cores.server}), environment={}, log=Path(made) / "log") as process:
+            server = Server("floor", port, process, {}, None)  # type: ignore[arg-type]  # no platform: nobody signs in
+            for name, plan in _plans(port).items():
+                slices = [slice_of(server, plan, cores.server, arguments.seconds) for _ in range(arguments.rounds)]
+                if any(one.errors for one in slices):
+                    raise SystemExit(f"{name}: {slices}")
+                best = min(slices, key=lambda one: one.cpu_us)
+                report[name] = {"cpu_us": round(best.cpu_us, 1), "per_s": round(best.per_s), "p99_ms": best.p99_ms}
+    print(json.dumps(report) if arguments.json else report)
+
+
+if __name__ == "__main__":
+    main()
