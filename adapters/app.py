@@ -36,6 +36,7 @@ from credentials.pages import (
     wallet_pages,
 )
 from idp.authority.model import Actor, Duty
+from idp.metadata import METADATA_PATHS
 from idp.model import Acr
 from idp.provider import Provider, ProviderSettings, build_provider
 
@@ -165,6 +166,8 @@ def build_application(
             token_authenticated=TOKEN_AUTHENTICATED_PATHS,
             uploads=UPLOAD_PATHS,
             rates=RATE_RULES,
+            same_for_all=METADATA_PATHS,
+            revision=lambda: parts.idp_keys.revision,
         ),
         pages=pages,
         translators=translators,

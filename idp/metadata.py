@@ -21,6 +21,13 @@ from idp.keys import INTEROP_ALGORITHMS, NATIONAL_ALGORITHMS, IdpKeys
 from idp.model import Acr
 from idp.scopes import CLAIMS_OF_SCOPE
 
+METADATA_PATHS = (
+    "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",
+    "/jwks",
+    "/jwks/national",
+)
+"""What is answered there depends on the signing keys and on nothing else (`IdpKeys.revision`)."""
 CACHE_SECONDS = 300
 """A pending key is published for longer than this before it signs, so a cached set always knows it."""
 
@@ -36,12 +43,8 @@ class Metadata:
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        return [
-            Route("/.well-known/openid-configuration", self.discovery, methods=["GET"]),
-            Route("/.well-known/oauth-authorization-server", self.discovery, methods=["GET"]),
-            Route("/jwks", self.jwks, methods=["GET"]),
-            Route("/jwks/national", self.national_jwks, methods=["GET"]),
-        ]
+        handlers = (self.discovery, self.discovery, self.jwks, self.national_jwks)
+        return [Route(path, handler, methods=["GET"]) for path, handler in zip(METADATA_PATHS, handlers, strict=True)]
 
     async def discovery(self, _request: Request) -> Response:
         """Answer with the configuration."""

@@ -23,7 +23,7 @@ from adapters.commands.outcome import CommandFailed
 from adapters.commands.settings_of import settings_of
 from adapters.kek import KekRefused, create_kek, read_kek
 from adapters.memory import give_back_large_blocks
-from adapters.observe.log import Log
+from adapters.observe.log import Log, TurnWriter
 from adapters.parts import Parts
 from adapters.server import Prepare, StartFailed, listening_socket, run_service, sole_owner
 from adapters.settings import Settings
@@ -83,7 +83,13 @@ def _run_alone(stack: ExitStack, settings: Settings, static: StaticFiles, *, dem
             welcome = await around.set_up_around(parts, ports, stack, log)
         print(welcome, flush=True)
 
-    uvloop.run(run_service(settings, when_ready, listener=listener, write_log=log.write, prepare=_brought_in(static)))
+    write_log = TurnWriter(log.write)
+    try:
+        uvloop.run(
+            run_service(settings, when_ready, listener=listener, write_log=write_log, prepare=_brought_in(static))
+        )
+    finally:
+        write_log.flush()
 
 
 def _run_workers(settings: Settings, static: StaticFiles) -> None:
@@ -102,11 +108,12 @@ def _run_workers(settings: Settings, static: StaticFiles) -> None:
         async def when_ready(_parts: Parts, _application: Application) -> None:
             place.ready()
 
+        write_log = TurnWriter(sys.stderr.write)
         service = run_service(
             settings,
             when_ready,
             listener=listener,
-            write_log=sys.stderr.write,
+            write_log=write_log,
             prepare=_brought_in(static),
             background=place.first,
             supervisor_fd=place.supervisor_fd,
@@ -116,6 +123,8 @@ def _run_workers(settings: Settings, static: StaticFiles) -> None:
         except (StartFailed, StaticFilesRefused) as failed:
             print(failed, file=sys.stderr, flush=True)
             raise SystemExit(1) from failed
+        finally:
+            write_log.flush()
 
     log = Log(clock=lambda: int(time.time()), write=sys.stderr.write)
     with reserved:

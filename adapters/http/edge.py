@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.http.refusals import BodyTooLarge, BodyTooSlow, HostRefused, HttpRefusal
-from adapters.http.scopes import header, tabulate
+from adapters.http.scopes import header, replace_headers
 
 Network = IPv4Network | IPv6Network
 
@@ -75,8 +75,8 @@ class TrustedProxies:
                 if header(scope, b"x-forwarded-proto") in {"http", "https"}:
                     scope["scheme"] = header(scope, b"x-forwarded-proto")
             if not FORWARDING_HEADERS.isdisjoint([key for key, _ in scope["headers"]]):
-                scope["headers"] = [(key, value) for key, value in scope["headers"] if key not in FORWARDING_HEADERS]
-            tabulate(scope)
+                kept = [(key, value) for key, value in scope["headers"] if key not in FORWARDING_HEADERS]
+                replace_headers(scope, kept)
         await self._app(scope, receive, send)
 
     def _trusted(self, host: str | None) -> bool:

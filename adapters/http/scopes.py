@@ -17,7 +17,10 @@ _TABLE = "edutrust.headers"
 
 
 def tabulate(scope: Scope) -> Mapping[bytes, bytes]:
-    """Return the headers by name and keep the table: what the floors look up again and again. Call it where they are final."""
+    """Return the headers by name and keep the table: what the floors look up again and again. Drop it if they change."""
+    kept: Mapping[bytes, bytes] | None = scope.get(_TABLE)
+    if kept is not None:
+        return kept
     listed: HeaderList = scope["headers"]
     table = dict(listed)
     if len(table) != len(listed):  # repeated ones are joined as RFC 9110 §5.3 says, cookies as RFC 9113 §8.2.3 does
@@ -29,15 +32,21 @@ def tabulate(scope: Scope) -> Mapping[bytes, bytes]:
     return table
 
 
+def replace_headers(scope: Scope, headers: HeaderList) -> None:
+    """Give the request other headers, and forget the table of those before."""
+    scope["headers"] = headers
+    scope.pop(_TABLE, None)
+
+
 def header(scope: Scope, name: bytes) -> str | None:
     """Return a header's only value; None when it is absent. Repeated, it is joined as RFC 9110 §5.3 says."""
-    value = (scope.get(_TABLE) or tabulate(scope)).get(name)
+    value = tabulate(scope).get(name)
     return None if value is None else value.decode("latin-1")
 
 
 def cookies(scope: Scope, name: str) -> list[str]:
     """Return every value of one cookie: more than one means somebody planted one, and the caller decides."""
-    sent = (scope.get(_TABLE) or tabulate(scope)).get(b"cookie")
+    sent = tabulate(scope).get(b"cookie")
     if sent is None or name.encode("latin-1") not in sent:
         return []
     found: list[str] = []

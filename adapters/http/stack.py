@@ -18,6 +18,7 @@ from adapters.http.csrf import FormTokens
 from adapters.http.edge import BodyLimits, Network, OwnHost, TrustedProxies
 from adapters.http.errors import ErrorAnswers
 from adapters.http.headers import SecurityHeaders
+from adapters.http.known_answers import KnownAnswers
 from adapters.http.preferences import Preferences
 from adapters.http.rate_limit import RateLimiter, RateLimits, RateRule
 from adapters.observe.log import Log
@@ -46,6 +47,10 @@ class HttpRules:
     uploads: Mapping[str, int]
     """Starts of paths that take more than a form, and how many bytes."""
     rates: Sequence[RateRule]
+    same_for_all: Collection[str]
+    """Exact paths whose answer depends on nothing about the request; see `KnownAnswers`."""
+    revision: Callable[[], int]
+    """Changes whenever one of those answers may."""
 
 
 def build_stack(
@@ -88,10 +93,19 @@ def build_stack(
         monotonic=monotonic,
         programs=rules.programs,
     )
-    # Outside the error answers: they need the language, the true caller, and carry the headers.
+    # Outside the error answers: they need the language and carry the headers. Who calls is settled before anything.
     app = Preferences(app, secure=https)
-    app = TrustedProxies(app, proxies=rules.proxies)
-    return SecurityHeaders(app, https=https)
+    app = SecurityHeaders(app, https=https)
+    app = KnownAnswers(
+        app,
+        paths=rules.same_for_all,
+        revision=rules.revision,
+        origin=rules.origin,
+        log=log,
+        random_bytes=random_bytes,
+        monotonic=monotonic,
+    )
+    return TrustedProxies(app, proxies=rules.proxies)
 
 
 Handler = Callable[[Request], Awaitable[Response]]

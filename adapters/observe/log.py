@@ -6,6 +6,7 @@ pasted; an exception by its type and the places it passed, because its text may 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import traceback
@@ -47,6 +48,33 @@ class Log:
             chain.append(f"{type(current).__module__}.{type(current).__qualname__}")
             current = current.__cause__ or current.__context__
         self.event(name, {**fields, "errors": chain, "places": places(error)})
+
+
+class TurnWriter:
+    """Writes what is logged in one turn of the event loop at its end, in one call; outside of a loop at once."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+        self._lines: list[str] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __call__(self, line: str) -> None:
+        """Take one line, its line feed included."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # a thread, or a service that starts or ends
+            self._write(line)
+            return
+        if not self._lines or self._loop is not loop:
+            self._loop = loop
+            loop.call_soon(self.flush)
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        lines, self._lines = self._lines, []
+        if lines:
+            self._write("".join(lines))
 
 
 def places(error: BaseException) -> list[str]:

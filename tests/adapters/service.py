@@ -97,6 +97,8 @@ class Service:
                 token_authenticated=("/token", "/api/echo"),
                 uploads={"/upload": 200_000},
                 rates=[RateRule("POST", "/limited", Limit("limited", burst=3, period_s=10))],
+                same_for_all=(),
+                revision=lambda: 0,
             ),
             pages=self.pages,
             translators=translators,

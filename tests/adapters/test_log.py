@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
-from adapters.observe.log import LibraryHandler, Log, route_of, shortened_address
+from adapters.observe.log import LibraryHandler, Log, TurnWriter, route_of, shortened_address
 from tests.adapters.service import CANARY, Lines
 
 
@@ -64,3 +67,30 @@ def test_a_route_is_its_pattern(path: str, parameters: dict[str, object], route:
 
 def test_a_path_no_route_took_is_not_told() -> None:
     assert route_of({"path": f"/{CANARY}"}) == "-"
+
+
+def test_the_lines_of_one_turn_are_written_at_its_end_in_their_order_and_none_is_lost(
+    run: Callable[[Coroutine[Any, Any, None]], None],
+) -> None:
+    written: list[str] = []
+    writer = TurnWriter(written.append)
+    writer("before the loop\n")
+    assert written == ["before the loop\n"]
+
+    async def story() -> None:
+        writer("one\n")
+        writer("two\n")
+        assert written == ["before the loop\n"]
+        await asyncio.sleep(0)
+        assert written[1:] == ["one\ntwo\n"]
+        writer("three\n")
+        await asyncio.to_thread(writer, "of a thread\n")
+        await asyncio.sleep(0)
+        assert sorted(written[2:]) == ["of a thread\n", "three\n"]
+        writer("as the loop ends\n")
+
+    run(story())
+    writer.flush()
+    writer.flush()
+    assert written[-1] == "as the loop ends\n"
+    assert len("".join(written).splitlines()) == 6

@@ -299,6 +299,8 @@ def _application(
         token_authenticated=("/api/verify",),
         uploads={"/verify": large, "/api/verify": large, "/batches/new/": large},
         rates=[],
+        same_for_all=(),
+        revision=lambda: 0,
     )
     ticks = count()
     return build_stack(
