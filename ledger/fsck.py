@@ -15,8 +15,8 @@ from crypto.sm3 import sm3
 from ledger.anchor import require_binds, verify_evidence
 from ledger.checkpoint import Checkpoint, verify_checkpoint
 from ledger.entry import Entry
-from ledger.errors import CheckpointRefused, ReceiptRefused
-from ledger.merkle import HASH_BYTES, HashAlg, leaf_hash
+from ledger.errors import CheckpointRefused, IntegrityBroken, ReceiptRefused
+from ledger.merkle import HASH_BYTES, HashAlg, leaf_hashes
 from ledger.receipt import LogTrust
 from ledger.store import LedgerStore, StoredCheckpoint
 from ledger.tiles import TILE_WIDTH, TileId, extend, right_edge, root_of_edge
@@ -102,6 +102,8 @@ def _check_checkpoints(run: _Run) -> int:
     """Walk the checkpoints by growing size, growing both trees alongside; return how many there are."""
     count, last_time, newest = 0, 0, None
     for stored in run.store.scan_checkpoints():
+        if newest is None and stored.size != 0:
+            run.found("checkpoint", "0", "present")
         count, newest, where = count + 1, stored, str(stored.size)
         keys = b"".join(entry.idempotency_key for entry in _grow(run, stored.size))
         if sm3(keys) != stored.keys_digest:
@@ -138,7 +140,7 @@ def _grow(run: _Run, size: int) -> Iterator[Entry]:
         if not entries:
             return
         for alg in HashAlg:
-            leaves = [leaf_hash(alg, entry.body) for entry in entries]
+            leaves = leaf_hashes(alg, [entry.body for entry in entries])
             tiles = {tile.id: tile.data for tile in extend(alg, run.size, run.edges[alg], leaves)}
             full = {tile_id: data for tile_id, data in tiles.items() if len(data) == TILE_WIDTH * HASH_BYTES}
             _compare(run, full)
@@ -154,10 +156,14 @@ def _check_tail(run: _Run) -> None:
     for alg in HashAlg:
         _compare(run, run.edges[alg])
     expected = {(alg, level): run.size // TILE_WIDTH**level for alg in HashAlg for level in range(9)}
-    for tile in run.store.scan_tiles():
-        hashes = expected.get((tile.id.alg, tile.id.level), 0)
-        if tile.id.index * TILE_WIDTH >= hashes or tile.id.index < 0:
-            run.found("tile", _name(tile.id), "surplus")
+    try:
+        for tile in run.store.scan_tiles():
+            hashes = expected.get((tile.id.alg, tile.id.level), 0)
+            if tile.id.index * TILE_WIDTH >= hashes or tile.id.index < 0:
+                run.found("tile", _name(tile.id), "surplus")
+    except IntegrityBroken as error:
+        params = error.params
+        run.found("tile", f"{params['tree']} level {params['level']} index {params['index']}", "tree")
     count = run.store.entry_count()
     if count != run.size:
         run.found("entry", str(run.size), "surplus" if count > run.size else "present")

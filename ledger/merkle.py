@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 from crypto.sm3 import sm3
+from crypto.sm3_batch import Sm3Batch, select_sm3_batch
 from ledger.errors import ProofRefused
 
 HASH_BYTES: Final = 32
+_PAIR_BYTES: Final = 2 * HASH_BYTES
 
 # A tree of 2^63 leaves is out of reach of any log, and keeps every index inside a signed 64-bit column.
 MAX_TREE_SIZE: Final = 1 << 63
@@ -31,12 +34,43 @@ def _sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
+_SHA256: Final = hashlib.sha256
+
+
+@cache
+def _sm3_batch() -> Sm3Batch:
+    # Chosen at the first use: whoever computes, the bytes are the same.
+    return select_sm3_batch()
+
+
 HASHES: Final[dict[HashAlg, Callable[[bytes], bytes]]] = {HashAlg.SM3: sm3, HashAlg.SHA256: _sha256}
 
 
 def leaf_hash(alg: HashAlg, body: bytes) -> bytes:
     """Return the 32-byte leaf hash of an entry (RFC 6962 section 2.1)."""
     return HASHES[alg](b"\x00" + body)
+
+
+def leaf_hashes(alg: HashAlg, bodies: Sequence[bytes]) -> list[bytes]:
+    """Return the leaf hashes of many entries: SM3 by the kernel's lanes where there is one, with the same bytes without."""
+    if alg is HashAlg.SM3:
+        return split_hashes(_sm3_batch().merkle_leaves(bodies))
+    return [_SHA256(b"\x00" + body).digest() for body in bodies]
+
+
+def node_hashes(alg: HashAlg, children: bytes) -> bytes:
+    """Return the hashes of neighbouring pairs of 32-byte children, joined as the children are; an odd last one is left."""
+    whole = len(children) - len(children) % _PAIR_BYTES
+    if alg is HashAlg.SM3:
+        return _sm3_batch().merkle_nodes(children[:whole])
+    return b"".join(
+        [_SHA256(b"\x01" + children[at : at + _PAIR_BYTES]).digest() for at in range(0, whole, _PAIR_BYTES)]
+    )
+
+
+def split_hashes(data: bytes) -> list[bytes]:
+    """Cut joined 32-byte hashes apart."""
+    return [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
 
 
 def node_hash(alg: HashAlg, left: bytes, right: bytes) -> bytes:

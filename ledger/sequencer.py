@@ -9,7 +9,7 @@ agree with its last signature stops, loudly, before it signs again.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -25,7 +25,7 @@ from ledger.errors import (
     LedgerError,
     LedgerUnavailable,
 )
-from ledger.merkle import HashAlg, empty_root, leaf_hash
+from ledger.merkle import HashAlg, empty_root, leaf_hashes
 from ledger.store import Clock, LedgerStore, LedgerWrite, StoredCheckpoint
 from ledger.tiles import Tile, TileId, extend, right_edge, root_of_edge
 
@@ -33,7 +33,7 @@ from ledger.tiles import Tile, TileId, extend, right_edge, root_of_edge
 MAX_POOL_ENTRIES: Final = 4096
 
 # After a lost swap or an unanswered commit the same pool is tried again: its keys tell what had landed.
-ATTEMPTS: Final = 3
+ATTEMPTS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +99,23 @@ class Sequencer:
         Returns, in order, each request's places or its own refusal; what concerns the pool as a whole is raised.
         """
         with self._lock:
-            for _ in range(ATTEMPTS - 1):
+            # Entries are asked for again only after a failure, so the first try bets that no key was used before: the
+            # store refuses a key that was, the transaction is undone, and the next try looks them up.
+            for attempt in range(ATTEMPTS - 1):
                 try:
-                    return self._try_commit(requests)
+                    return self._try_commit(requests, bet=attempt == 0)
+                except ClockWentBack:
+                    if attempt:  # nothing new is signed then; what was written before is still answered
+                        raise
                 except (CheckpointConflict, LedgerUnavailable):
                     self._verified = None
-            return self._try_commit(requests)
+            return self._try_commit(requests, bet=False)
 
-    def _try_commit(self, requests: Sequence[Sequence[Entry]]) -> list[list[Sequenced] | LedgerError]:
+    def _try_commit(self, requests: Sequence[Sequence[Entry]], *, bet: bool) -> list[list[Sequenced] | LedgerError]:
         with self._store.writing() as write:
             head = self._head(write)
-            outcomes, fresh = _place(write, head.checkpoint.size, requests)
+            placed = _place_new(head.checkpoint.size, requests) if bet else None
+            outcomes, fresh = placed or _place(write, head.checkpoint.size, requests)
             if fresh:
                 self._grow(write, head, fresh)
         return outcomes
@@ -157,6 +163,20 @@ class Sequencer:
         return StoredCheckpoint(checkpoint.size, note, sm3(keys))
 
 
+def _place_new(
+    size: int, requests: Sequence[Sequence[Entry]]
+) -> tuple[list[list[Sequenced] | LedgerError], list[Entry]] | None:
+    """Place requests whose keys are all new, without asking; None where a key comes twice among them."""
+    fresh = [entry for request in requests for entry in request]
+    if len({entry.idempotency_key for entry in fresh}) < len(fresh):
+        return None
+    outcomes: list[list[Sequenced] | LedgerError] = []
+    for request in requests:
+        outcomes.append([Sequenced(index, duplicate=False) for index in range(size, size + len(request))])
+        size += len(request)
+    return outcomes, fresh
+
+
 def _place(
     write: LedgerWrite, size: int, requests: Sequence[Sequence[Entry]]
 ) -> tuple[list[list[Sequenced] | LedgerError], list[Entry]]:
@@ -192,8 +212,8 @@ def _place(
     return outcomes, fresh
 
 
-def _tiles(alg: HashAlg, head: _Head, entries: Iterable[Entry]) -> list[Tile]:
-    leaves = [leaf_hash(alg, entry.body) for entry in entries]
+def _tiles(alg: HashAlg, head: _Head, entries: Sequence[Entry]) -> list[Tile]:
+    leaves = leaf_hashes(alg, [entry.body for entry in entries])
     return extend(alg, head.checkpoint.size, head.edges[alg], leaves)
 
 

@@ -16,12 +16,13 @@ from typing import Final
 from ledger.errors import IntegrityBroken
 from ledger.merkle import (
     HASH_BYTES,
-    HASHES,
     HashAlg,
     consistency_ranges,
     fold_right,
     inclusion_ranges,
+    node_hashes,
     perfect_subtrees,
+    split_hashes,
 )
 
 TILE_HEIGHT: Final = 8
@@ -80,16 +81,20 @@ def extend(alg: HashAlg, size: int, edge: Mapping[TileId, bytes], leaves: Iterab
         held = edge[TileId(alg, level, index)] if width else b""
         data = held[: width * HASH_BYTES] + b"".join(rising)
         step = TILE_WIDTH * HASH_BYTES
-        rising = []
         for offset in range(0, len(data), step):
-            tile = Tile(TileId(alg, level, index), data[offset : offset + step])
-            changed.append(tile)
+            changed.append(Tile(TileId(alg, level, index), data[offset : offset + step]))
             index += 1
-            if len(tile.data) == step:
-                rising.append(_open(alg, tile.data)[-1][0])
+        rising = split_hashes(_tile_roots(alg, data[: len(data) - len(data) % step]))
         size //= TILE_WIDTH
         level += 1
     return changed
+
+
+def _tile_roots(alg: HashAlg, tiles: bytes) -> bytes:
+    """Return the roots of full tiles that stand one after the other: all of a row are hashed together."""
+    for _ in range(TILE_HEIGHT):
+        tiles = node_hashes(alg, tiles)
+    return tiles
 
 
 def root_of_edge(alg: HashAlg, size: int, edge: Mapping[TileId, bytes]) -> bytes:
@@ -179,10 +184,8 @@ class TileTree:
 
 def _open(alg: HashAlg, data: bytes) -> list[list[bytes]]:
     """Return the perfect subtrees of a tile's hashes by level: row 0 the hashes themselves, row 8 the tile's root."""
-    digest = HASHES[alg]
-    row = [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
-    rows = [row]
-    while len(row) > 1:
-        row = [digest(b"\x01" + row[at] + row[at + 1]) for at in range(0, len(row) - 1, 2)]
-        rows.append(row)
+    rows = [split_hashes(data)]
+    while len(data) > HASH_BYTES:
+        data = node_hashes(alg, data)
+        rows.append(split_hashes(data))
     return rows
