@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.errors import IntegrityBroken
+from ledger.errors import IntegrityBroken, ProofRefused
 from ledger.merkle import (
     HASH_BYTES,
     HashAlg,
     consistency_ranges,
     fold_right,
-    inclusion_ranges,
     node_hashes,
     perfect_subtrees,
     split_hashes,
@@ -28,8 +27,8 @@ from ledger.merkle import (
 TILE_HEIGHT: Final = 8
 TILE_WIDTH: Final = 1 << TILE_HEIGHT
 
-# An opened full tile is 255 inner hashes beside its 256 own ones, about 34 KiB of Python objects: 8.5 MiB in all.
-MAX_CACHED_TILES: Final = 256
+# An opened full tile is 255 inner hashes beside its 256 own ones, 16 KiB: 16 MiB in all, for each tree.
+MAX_CACHED_TILES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -53,6 +52,12 @@ class Tile:
         """Return the number of hashes held."""
         return len(self.data) // HASH_BYTES
 
+
+# A tree has at most 63 ragged subtrees at one size, and few sizes are asked for at a time.
+MAX_KEPT_EDGES: Final = 1024
+
+Rows = list[bytes]
+"""A tile opened: its hashes, then the level above, and so on, each level joined."""
 
 FetchTiles = Callable[[Sequence[TileId]], Mapping[TileId, bytes]]
 
@@ -105,7 +110,8 @@ def root_of_edge(alg: HashAlg, size: int, edge: Mapping[TileId, bytes]) -> bytes
         if len(data) != width * HASH_BYTES:
             raise IntegrityBroken(field="tile", rule="present", level=tile_id.level, index=tile_id.index)
         rows = _open(alg, data)
-        hashes += [rows[level][index] for level, index in perfect_subtrees(0, width)]
+        for level, index in perfect_subtrees(0, width):
+            hashes.append(rows[level][index * HASH_BYTES : (index + 1) * HASH_BYTES])
     return fold_right(alg, hashes)
 
 
@@ -116,7 +122,8 @@ class TileTree:
         """`fetch` returns the stored bytes of the tiles asked for, leaving out those that do not exist."""
         self._alg = alg
         self._fetch = fetch
-        self._cache: OrderedDict[TileId, list[list[bytes]]] = OrderedDict()
+        self._cache: OrderedDict[TileId, Rows] = OrderedDict()
+        self._edges: OrderedDict[tuple[int, int], bytes] = OrderedDict()
 
     def root(self, size: int) -> bytes:
         """Return the root over the first `size` leaves. Raises IntegrityBroken where a tile is missing."""
@@ -127,8 +134,52 @@ class TileTree:
         return self.inclusions([index], size)[0]
 
     def inclusions(self, indices: Sequence[int], size: int) -> list[tuple[bytes, ...]]:
-        """Return the inclusion proofs of many leaves in one tree, reading each tile once."""
-        return self._hashes([inclusion_ranges(index, size) for index in indices])
+        """Return the inclusion proofs of many leaves in one tree, reading each tile once. Raises ProofRefused."""
+        if not all(0 <= index < size for index in indices):
+            raise ProofRefused(field="index", rule="inside_tree")
+        widths: dict[TileId, int] = {}
+        for index in indices:
+            for level in range(_tile_levels(size)):
+                tile_id = TileId(self._alg, level, index >> TILE_HEIGHT * (level + 1))
+                widths[tile_id] = min(TILE_WIDTH, (size >> TILE_HEIGHT * level) - tile_id.index * TILE_WIDTH)
+        opened = self._opened({tile_id: width for tile_id, width in widths.items() if width > 0})
+        return [self._path(index, size, opened) for index in indices]
+
+    def _path(self, index: int, size: int, opened: Mapping[TileId, Rows]) -> tuple[bytes, ...]:
+        """Collect PATH(index, D[size]) of RFC 6962 section 2.1.1, lowest sibling first.
+
+        A sibling is a whole subtree, whose hash stands in the tile of the node itself, but for one at most: the one that
+        reaches to the right edge of the tree.
+        """
+        path: list[bytes] = []
+        level, last = 0, size - 1
+        rows: Rows = []
+        while last:
+            within = level % TILE_HEIGHT
+            if index & 1 or index < last:
+                sibling = index ^ 1
+                if (sibling + 1) << level > size:
+                    path.append(self._ragged(sibling << level, size))
+                else:
+                    if not rows:
+                        rows = opened[TileId(self._alg, level // TILE_HEIGHT, index >> (TILE_HEIGHT - within))]
+                    at = (sibling & ((TILE_WIDTH >> within) - 1)) * HASH_BYTES
+                    path.append(rows[within][at : at + HASH_BYTES])
+            if within == TILE_HEIGHT - 1:
+                rows = []
+            index >>= 1
+            last >>= 1
+            level += 1
+        return tuple(path)
+
+    def _ragged(self, start: int, size: int) -> bytes:
+        """Return the hash of the leaves from `start` to the right edge: the same for all proofs in a tree of this size."""
+        known = self._edges.get((start, size))
+        if known is None:
+            known = self._edges[start, size] = self._hashes([[(start, size)]])[0][0]
+            if len(self._edges) > MAX_KEPT_EDGES:
+                self._edges.popitem(last=False)
+        return known
 
     def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
         """Return the consistency proof between two sizes, 0 < old <= new."""
@@ -149,7 +200,8 @@ class TileTree:
             for level, index in nodes:
                 tile_id, first, _ = self._place(level, index)
                 within = level % TILE_HEIGHT
-                hashes.append(opened[tile_id][within][first >> within])
+                at = (first >> within) * HASH_BYTES
+                hashes.append(opened[tile_id][within][at : at + HASH_BYTES])
             known[leaves] = fold_right(self._alg, hashes)
         return [tuple(known[leaves] for leaves in proof) for proof in wanted]
 
@@ -159,12 +211,12 @@ class TileTree:
         first = index << within
         return TileId(self._alg, tile_level, first // TILE_WIDTH), first % TILE_WIDTH, 1 << within
 
-    def _opened(self, widths: Mapping[TileId, int]) -> dict[TileId, list[list[bytes]]]:
-        opened: dict[TileId, list[list[bytes]]] = {}
+    def _opened(self, widths: Mapping[TileId, int]) -> dict[TileId, Rows]:
+        opened: dict[TileId, Rows] = {}
         missing: list[TileId] = []
         for tile_id in widths:
             rows = self._cache.get(tile_id)
-            if rows is None:
+            if rows is None or len(rows[0]) < widths[tile_id] * HASH_BYTES:  # it has grown since
                 missing.append(tile_id)
             else:
                 self._cache.move_to_end(tile_id)
@@ -174,18 +226,22 @@ class TileTree:
             data = stored.get(tile_id, b"")
             if len(data) < widths[tile_id] * HASH_BYTES or len(data) > TILE_WIDTH * HASH_BYTES:
                 raise IntegrityBroken(field="tile", rule="present", level=tile_id.level, index=tile_id.index)
-            rows = opened[tile_id] = _open(self._alg, data)
-            if len(data) == TILE_WIDTH * HASH_BYTES:
-                self._cache[tile_id] = rows
+            opened[tile_id] = self._cache[tile_id] = _open(self._alg, data)
+            self._cache.move_to_end(tile_id)
         while len(self._cache) > MAX_CACHED_TILES:
             self._cache.popitem(last=False)
         return opened
 
 
-def _open(alg: HashAlg, data: bytes) -> list[list[bytes]]:
+def _open(alg: HashAlg, data: bytes) -> Rows:
     """Return the perfect subtrees of a tile's hashes by level: row 0 the hashes themselves, row 8 the tile's root."""
-    rows = [split_hashes(data)]
+    rows = [data]
     while len(data) > HASH_BYTES:
         data = node_hashes(alg, data)
-        rows.append(split_hashes(data))
+        rows.append(data)
     return rows
+
+
+def _tile_levels(size: int) -> int:
+    """Return how many levels of tiles a tree has."""
+    return -(-(size - 1).bit_length() // TILE_HEIGHT)
