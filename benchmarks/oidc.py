@@ -24,12 +24,13 @@ from typing import Any, Final
 
 from benchmarks.oidc_document import document
 from benchmarks.oidc_figures import WORKER_MB_MAX, Cost, Figure, Scaling, Slice
+from benchmarks.oidc_floor import measure_floor
 from benchmarks.oidc_profile import profile_flow
 from benchmarks.oidc_scaling import measure_scaling
 from benchmarks.oidc_servers import PERSON, Server, Stores, both, install_peer, peer_versions, stores
 from benchmarks.oidc_slices import CONNECTIONS, plans_of, slice_of
 from benchmarks.oidc_walk import Walk
-from benchmarks.processes import first_in_line
+from benchmarks.processes import Cores, first_in_line
 from benchmarks.story import cpu
 
 SECONDS: Final = 3.0
@@ -39,20 +40,6 @@ PAIRINGS: Final = ("embedded", "postgresql")
 ENDPOINTS: Final = (
     "discovery", "jwks", "client_credentials", "introspection", "userinfo", "refresh", "code_flow", "code_flow_sm2",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Cores:
-    """Who runs where."""
-
-    server: int
-    load: frozenset[int]
-
-    @classmethod
-    def here(cls) -> Cores:
-        """Give the last core to the server and the others to the load; where there is one only, they share it."""
-        available = sorted(os.sched_getaffinity(0))
-        return cls(available[-1], frozenset(available[:-1] or available))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +118,9 @@ def main() -> None:
             print(f"{name}:", file=sys.stderr, flush=True)
             with stores(name) as kept:
                 result = report["pairings"][name] = measure(kept, folder=folder, cores=cores, how=how)
+            if name == "embedded" and "code_flow" in how.endpoints:
+                result["floor"] = measure_floor(folder, cores.server, seconds=how.seconds, rounds=how.rounds)
+                print(f"floor              {result['floor']}", file=sys.stderr, flush=True)
             if arguments.workers:
                 with stores(name) as kept:
                     result["two_workers"] = _scaling(kept, folder, how)

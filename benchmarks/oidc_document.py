@@ -54,6 +54,7 @@ def document(report: Mapping[str, Any]) -> str:
         lines += [
             "",
             _memory(pairing["memory_mb"]),
+            *_floor(pairing.get("floor")),
             *_workers(pairing.get("two_workers", ())),
             *_profile(pairing.get("profile")),
         ]
@@ -63,6 +64,16 @@ def document(report: Mapping[str, Any]) -> str:
 def _memory(memory: Mapping[str, Any]) -> str:
     ours, target, verdict = memory["edutrust"], memory["target"], _verdict(memory["met"])
     return f"Memory after it all: {ours} MB (target {target:.0f}, {verdict}), the peer {memory['oidc-provider']} MB."
+
+
+def _floor(floor: Mapping[str, Any] | None) -> Iterator[str]:
+    if floor is None:
+        return
+    plain, flow = floor["plain"]["cpu_us"], floor["code_flow"]["cpu_us"]
+    yield ""
+    yield "What no work on the product can remove (`python -m benchmarks.oidc_floor --json`, in the same run): the same three requests over"
+    yield "the same uvicorn and the same SQLite, durable, signed and recorded, but with nothing parsed, checked, limited or logged,"
+    yield f"cost {flow:,.0f} µs of CPU a flow; an empty answer costs {plain:,.0f} µs."
 
 
 def _figures(figures: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -25,11 +25,10 @@ import uvloop
 
 from adapters.sm2_backend import checked_backend
 from adapters.sql.sqlite import SqliteDatabase
-from benchmarks.oidc import Cores
 from benchmarks.oidc_load import CodeFlow, Plan, Repeat
 from benchmarks.oidc_servers import Server
 from benchmarks.oidc_slices import slice_of
-from benchmarks.processes import first_in_line, running
+from benchmarks.processes import Cores, NotStarted, first_in_line, running
 from crypto.jws import sign_jwt
 from crypto.keys import generate_signing_key
 from crypto.sm3 import sm3
@@ -152,19 +151,28 @@ def main() -> None:
         return
     cores = Cores.here()
     os.sched_setaffinity(0, cores.load)
-    report: dict[str, Any] = {}
     with first_in_line(), tempfile.TemporaryDirectory(prefix="edutrust-floor-") as made:
-        port = free_port()
-        command = [sys.executable, "-m", "benchmarks.oidc_floor", "--serve", str(port), "--folder", made]
-        with running(command, cores=frozenset({cores.server}), environment={}, log=Path(made) / "log") as process:
-            server = Server("floor", port, process, {}, None)  # type: ignore[arg-type]  # no platform: nobody signs in
-            for name, plan in _plans(port).items():
-                slices = [slice_of(server, plan, cores.server, arguments.seconds) for _ in range(arguments.rounds)]
-                if any(one.errors for one in slices):
-                    raise SystemExit(f"{name}: {slices}")
-                best = min(slices, key=lambda one: one.cpu_us)
-                report[name] = {"cpu_us": round(best.cpu_us, 1), "per_s": round(best.per_s), "p99_ms": best.p99_ms}
+        report = measure_floor(Path(made), cores.server, seconds=arguments.seconds, rounds=arguments.rounds)
     print(json.dumps(report) if arguments.json else report)
+
+
+def measure_floor(folder: Path, core: int, *, seconds: float, rounds: int) -> dict[str, Any]:
+    """Return CPU time, rate and p99 of a bare answer and of the floor's code flow. Raises `NotStarted`."""
+    port, report = free_port(), dict[str, Any]()
+    command = [sys.executable, "-m", "benchmarks.oidc_floor", "--serve", str(port), "--folder", str(folder)]
+    with running(command, cores=frozenset({core}), environment={}, log=folder / "floor.log") as process:
+        server = Server("floor", port, process, {}, None)  # type: ignore[arg-type]  # no platform: nobody signs in
+        for name, plan in _plans(port).items():
+            slices = [slice_of(server, plan, core, seconds) for _ in range(rounds)]
+            if any(one.errors for one in slices):
+                raise NotStarted(f"{name}: {slices}")
+            best = min(slices, key=lambda one: one.cpu_us)
+            report[name] = {
+                "cpu_us": round(best.cpu_us, 1),
+                "per_s": round(best.per_s),
+                "p99_ms": round(best.p99_ms, 2),
+            }
+    return report
 
 
 if __name__ == "__main__":

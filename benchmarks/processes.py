@@ -45,6 +45,20 @@ class Measured:
         return sorted((_pss_mb(pid) for pid in self.pids()), reverse=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Who runs where."""
+
+    server: int
+    load: frozenset[int]
+
+    @classmethod
+    def here(cls) -> Cores:
+        """Give the last core to the server and the others to the load; where there is one only, they share it."""
+        available = sorted(os.sched_getaffinity(0))
+        return cls(available[-1], frozenset(available[:-1] or available))
+
+
 def _cpu_s(pid: int) -> float:
     # Nanoseconds on a CPU, thread by thread; where the kernel keeps none, its ticks.
     spent = [_read(task / "schedstat").split() for task in _listed(Path(f"/proc/{pid}/task"))]
