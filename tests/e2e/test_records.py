@@ -176,9 +176,16 @@ def test_an_entry_of_the_public_log_proves_itself_in_the_browser(stage: Stage) -
         page.click("[aria-labelledby=entries] tbody a >> nth=0")
         expect(page.locator("p .status.valid")).to_be_visible()
         page.click("[data-proof-check]")
-        expect(page.locator("[data-proof-result]")).to_have_text(
-            page.locator("[data-proof]").get_attribute("data-good") or "-"
-        )
+        box = page.locator("[data-proof]")
+        expect(page.locator("[data-proof-result]")).to_have_text(box.get_attribute("data-good") or "-")
+        # One changed sign of a root, or of a neighbour, in either tree.
+        for name in ("root-sm3", "path-sm3", "root-sha256", "path-sha256"):
+            held = box.get_attribute(f"data-{name}") or ""
+            bent = ("0" if held[0] != "0" else "1") + held[1:]
+            box.evaluate("(box, [name, value]) => box.setAttribute(name, value)", [f"data-{name}", bent])
+            page.click("[data-proof-check]")
+            expect(page.locator("[data-proof-result]")).to_have_text(box.get_attribute("data-bad") or "-")
+            box.evaluate("(box, [name, value]) => box.setAttribute(name, value)", [f"data-{name}", held])
 
 
 def test_an_auditor_sees_the_trail_and_a_student_does_not(stage: Stage) -> None:

@@ -1,9 +1,12 @@
-// Computes an entry's proof again in the browser (RFC 9162, 2.1.3.2, over the SHA-256 tree): nothing of the page is believed
-// but the root, which the checkpoint signs.
+// Computes an entry's proofs again in the browser (RFC 9162, 2.1.3.2), in the tree of SHA-256 and in the one of SM3: nothing
+// of the page is believed but the roots, which the checkpoint signs.
+import { sm3 } from "./sm3.js";
+
+const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
 const fromHex = (text) => Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 const toHex = (bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
-async function hash(prefix, ...parts) {
+async function hash(digest, prefix, ...parts) {
   const size = parts.reduce((sum, part) => sum + part.length, 1);
   const bytes = new Uint8Array(size);
   bytes[0] = prefix;
@@ -12,23 +15,23 @@ async function hash(prefix, ...parts) {
     bytes.set(part, at);
     at += part.length;
   }
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return digest(bytes);
 }
 
-async function root(body, index, size, path) {
+async function root(digest, body, index, size, path) {
   let node = index;
   let last = size - 1;
-  let value = await hash(0, body);
+  let value = await hash(digest, 0, body);
   for (const neighbour of path) {
     if (last === 0) return null;
     if (node % 2 === 1 || node === last) {
-      value = await hash(1, neighbour, value);
+      value = await hash(digest, 1, neighbour, value);
       while (node % 2 === 0 && node !== 0) {
         node = Math.floor(node / 2);
         last = Math.floor(last / 2);
       }
     } else {
-      value = await hash(1, value, neighbour);
+      value = await hash(digest, 1, value, neighbour);
     }
     node = Math.floor(node / 2);
     last = Math.floor(last / 2);
@@ -40,11 +43,17 @@ function prepare(box) {
   const result = box.querySelector("[data-proof-result]");
   box.hidden = false;
   box.querySelector("[data-proof-check]").addEventListener("click", async () => {
-    const { body, index, size, path, root: expected, good, bad } = box.dataset;
+    const { body, index, size, good, bad } = box.dataset;
     const bytes = Uint8Array.from(atob(body), (sign) => sign.charCodeAt(0));
-    const neighbours = path ? path.split(" ").map(fromHex) : [];
-    const found = await root(bytes, Number(index), Number(size), neighbours);
-    result.textContent = found && toHex(found) === expected ? good : bad;
+    const agrees = async (digest, path, expected) => {
+      const neighbours = path ? path.split(" ").map(fromHex) : [];
+      const found = await root(digest, bytes, Number(index), Number(size), neighbours);
+      return found !== null && toHex(found) === expected;
+    };
+    const both =
+      (await agrees(sm3, box.dataset.pathSm3, box.dataset.rootSm3)) &&
+      (await agrees(sha256, box.dataset.pathSha256, box.dataset.rootSha256));
+    result.textContent = both ? good : bad;
   });
 }
 
