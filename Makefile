@@ -58,6 +58,8 @@ bench: setup-test
 	$(BIN)/python -m benchmarks.crypto --json
 	$(BIN)/python -m benchmarks.story --json
 	$(BIN)/python -m benchmarks.oidc --json
+	$(BIN)/python -m benchmarks.ledger --json
+	$(BIN)/python -m benchmarks.anchoring --json
 
 # The full counts. Those that take hours keep their progress in var/soak and go on there; `make soak ONLY=single_use` runs one.
 soak: setup-test
@@ -68,4 +70,4 @@ lock:
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --exclude-newer 7days requirements/$$set.in -o requirements/$$set.txt || exit 1; done
 
 clean:
-	rm -rf $(VENV) build adapters/web/node_modules adapters/web/static/build tests/protocol/clients/node/node_modules benchmarks/peers/node/node_modules var
+	rm -rf $(VENV) build adapters/web/node_modules adapters/web/static/build tests/protocol/clients/node/node_modules tests/adapters/anvil/node_modules benchmarks/peers/node/node_modules var

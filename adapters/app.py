@@ -20,7 +20,7 @@ from adapters.http.public import public_routes
 from adapters.http.rate_limit import Limit, LocalRateLimiter, RateRule
 from adapters.http.stack import HttpRules, build_stack
 from adapters.observe.log import Log
-from adapters.pages import audit_pages, home_pages, log_pages, openapi, text_pages
+from adapters.pages import audit_pages, home_pages, log_files, log_pages, openapi, text_pages
 from adapters.parts import Parts
 from adapters.records import Records
 from adapters.web.assets import Assets
@@ -54,6 +54,7 @@ PROGRAM_PATHS: Final = (
     "/api/",
     "/status/",
     "/trust.json",
+    *log_files.LOG_FILE_PATHS,
 )
 # Their pages have no navigation of the person's own.
 OWN_SESSION_PATHS: Final = ("/authorize",)
@@ -155,20 +156,9 @@ def build_application(
         *_page_routes(parts, records, pages, press),
         *public_routes(records.services.desk, records.services.statuses, parts.idp_database),
     ]
-    origin = urlsplit(settings.issuer)
     asgi = build_stack(
         routes,
-        rules=HttpRules(
-            origin=f"{origin.scheme}://{origin.netloc}",
-            proxies=[ip_network(network) for network in settings.trusted_proxies],
-            programs=PROGRAM_PATHS,
-            own_sessions=OWN_SESSION_PATHS,
-            token_authenticated=TOKEN_AUTHENTICATED_PATHS,
-            uploads=UPLOAD_PATHS,
-            rates=RATE_RULES,
-            same_for_all=METADATA_PATHS,
-            revision=lambda: parts.idp_keys.revision,
-        ),
+        rules=_rules(parts),
         pages=pages,
         translators=translators,
         assets=assets,
@@ -180,6 +170,21 @@ def build_application(
         monotonic=time.monotonic,
     )
     return Application(asgi, provider, records, press, log, outbound)
+
+
+def _rules(parts: Parts) -> HttpRules:
+    origin = urlsplit(parts.settings.issuer)
+    return HttpRules(
+        origin=f"{origin.scheme}://{origin.netloc}",
+        proxies=[ip_network(network) for network in parts.settings.trusted_proxies],
+        programs=PROGRAM_PATHS,
+        own_sessions=OWN_SESSION_PATHS,
+        token_authenticated=TOKEN_AUTHENTICATED_PATHS,
+        uploads=UPLOAD_PATHS,
+        rates=RATE_RULES,
+        same_for_all=METADATA_PATHS,
+        revision=lambda: parts.idp_keys.revision,
+    )
 
 
 def _page_routes(parts: Parts, records: Records, pages: Pages, press: PooledCertificatePress) -> list[BaseRoute]:
@@ -207,6 +212,7 @@ def _page_routes(parts: Parts, records: Records, pages: Pages, press: PooledCert
                 pages, records.store, records.services.statuses, parts.registry, records.issuers, clock
             )
         ),
+        *log_files.routes(parts.log_folder),
         *log_pages.routes(log_pages.LogDeps(pages, parts.ledger, parts.log_trust)),
         *audit_pages.routes(audit_pages.AuditDeps(pages, parts.audit, parts.authority)),
         *text_pages.routes(pages),

@@ -16,6 +16,9 @@ from adapters.commands.clients_parser import add_clients
 from adapters.commands.crypto_parser import add_crypto
 from adapters.commands.developers_parser import add_developers
 from adapters.commands.keys_parser import add_keys
+from adapters.commands.ledger_anchor_parser import add_anchor
+from adapters.commands.ledger_files_parser import add_files
+from adapters.commands.ledger_follow_parser import add_outside
 from adapters.commands.outcome import CommandFailed
 
 if TYPE_CHECKING:
@@ -90,6 +93,9 @@ def build_parser() -> argparse.ArgumentParser:
         action = ledger.add_parser(name, help=text)
         _add_settings(action)
         action.add_argument("--json", action="store_true")
+    add_files(ledger.add_parser, ledger.choices["fsck"], _add_settings)
+    add_outside(ledger.add_parser, _add_settings)
+    add_anchor(ledger.add_parser("anchor", help="look after the anchors on chains"), _add_settings)
 
     add_keys(commands.add_parser("keys", help="look after the deployment's keys"), _add_settings)
     add_crypto(commands)

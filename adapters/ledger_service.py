@@ -1,7 +1,7 @@
 """The ledger as the rest of the product calls it: asynchronous, with the blocking work on threads of its own.
 
-One thread writes the log (group commit), one the audit trail, one reads and makes proofs, one talks to the chains. None
-of them ever holds up the event loop or each other.
+One thread writes the log (group commit), one the audit trail, one reads and makes proofs, one talks to the chains, one
+publishes files. None of them ever holds up the event loop or each other.
 """
 
 from __future__ import annotations
@@ -12,17 +12,21 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
+from adapters.ledger_turns import TurnAppends
+from adapters.publication import LogFolder, Publisher
 from crypto.errors import TrustError
 from crypto.keys import SigningKey
 from ledger.anchor import AnchorDriver, AnchorEvidence
 from ledger.anchoring import AnchorWorker
 from ledger.audit import AuditEvent, AuditLog
-from ledger.checkpoint import Checkpoint, LogIdentity
+from ledger.checkpoint import Checkpoint, LogIdentity, verify_checkpoint
 from ledger.entry import Entry, Sequenced
-from ledger.errors import LedgerError, LedgerUnavailable
+from ledger.errors import AnchorForked, AnchorPending, LedgerError, LedgerUnavailable
 from ledger.fsck import FsckReport, fsck
 from ledger.merkle import HashAlg
 from ledger.pool import GroupCommit
+from ledger.publication import published_checkpoint
+from ledger.publication_guard import Remembered, require_newest
 from ledger.reader import LedgerReader
 from ledger.receipt import LogTrust, Receipt
 from ledger.sequencer import MAX_POOL_ENTRIES, Sequencer
@@ -32,6 +36,8 @@ from ledger.store import AuditHead, AuditStore, Clock, LedgerStore, StoredAnchor
 MAX_AUDIT_POOL: Final = 1024
 # Receipts made in one turn of the reading thread, so that a bulk download does not keep a single page waiting.
 MAX_RECEIPTS_A_TURN: Final = 512
+# A place of anchoring is asked for so long before the start what it holds; a chain that is away must not stop the service.
+HEAD_WAIT_S: Final = 5.0
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -50,9 +56,14 @@ class LedgerService:
         ed25519_key: SigningKey | None,
         clock: Clock,
         drivers: Sequence[AnchorDriver],
+        publisher: Publisher | None = None,
     ) -> None:
-        """`drivers` are the places of anchoring; every checkpoint enters the outbox of each."""
+        """`drivers` are the places of anchoring; every checkpoint enters the outbox of each.
+
+        `publisher` keeps the log's files; without one the log is not published.
+        """
         self._store = store
+        self._publisher = publisher
         self._identity = identity
         self._sequencer = Sequencer(
             store,
@@ -67,16 +78,52 @@ class LedgerService:
         # The chains' thread reads proofs through a reader of its own: a reader serves one thread.
         self._anchors = AnchorWorker(store, LedgerReader(store, identity), identity, clock)
         self._pool: GroupCommit[Entry, list[Sequenced]] = GroupCommit(
-            self._sequencer.commit, most=MAX_POOL_ENTRIES, name="ledger-write"
+            self._commit, most=MAX_POOL_ENTRIES, name="ledger-write"
         )
+        self._turns = TurnAppends(self._pool)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="ledger-read")
         self._anchoring = ThreadPoolExecutor(1, thread_name_prefix="ledger-anchor")
 
     async def start(self) -> Checkpoint:
-        """Check the log against its last signature and begin to take entries. Raises what `Sequencer.open` does."""
-        checkpoint = await self._on(self._reading, self._sequencer.open)
+        """Check the log against its last signature and against all who remember it; begin to take entries.
+
+        Raises what `Sequencer.open` does, and what `require_newest` does where the published files or a place of
+        anchoring hold more than the database, or something else: then nothing has been signed.
+        """
+        remembered = await self._remembered()
+        checkpoint = await self._on(self._reading, _bound(self._open, remembered))
         self._pool.start()
+        if self._publisher is not None:
+            # The first checkpoint is there before anybody asks; a log that is long already follows on the thread.
+            await asyncio.to_thread(self._publisher.begin)
+            self._publisher.start()
         return checkpoint
+
+    async def _remembered(self) -> list[Remembered]:
+        """Ask who remembers the log. Before the database is read: another process may be appending meanwhile."""
+        remembered: list[Remembered] = []
+        if self._publisher is not None:
+            folder = self._publisher.folder
+            note = await self._on(self._reading, folder.largest_note)
+            if note is not None:
+                published = verify_checkpoint(note, log=self._identity)
+                remembered.append(Remembered("published", published.size, published.root_sha256, published.root_sm3))
+        for driver in self._drivers:
+            try:
+                async with asyncio.timeout(HEAD_WAIT_S):
+                    head = await self._on(self._anchoring, _bound(driver.head, self._identity.origin))
+            except (TrustError, TimeoutError) as error:
+                _LOG.warning("anchor on %s was not asked what it holds of the log: %s", driver.chain, error)
+                continue
+            if head is not None:
+                remembered.append(Remembered(driver.chain, head.size, head.root_sha256, None))
+        return remembered
+
+    def _open(self, remembered: Sequence[Remembered]) -> Checkpoint:
+        stored = self._store.head()
+        head = None if stored is None else verify_checkpoint(stored.note, log=self._identity)
+        require_newest(head, remembered, self._reader.root)
+        return self._sequencer.open()
 
     async def close(self) -> None:
         """Finish what was taken, then stop. The store's database is closed by whoever opened it."""
@@ -85,7 +132,15 @@ class LedgerService:
     def _stop(self) -> None:
         self._pool.close()
         self._anchoring.shutdown(wait=True, cancel_futures=True)
+        if self._publisher is not None:
+            self._publisher.close()
         self._reading.shutdown(wait=True, cancel_futures=True)
+
+    def _commit(self, requests: Sequence[Sequence[Entry]]) -> list[list[Sequenced] | LedgerError]:
+        outcomes = self._sequencer.commit(requests)
+        if self._publisher is not None:
+            self._publisher.wake()
+        return outcomes
 
     @property
     def identity(self) -> LogIdentity:
@@ -101,9 +156,7 @@ class LedgerService:
         entries = [Entry(body, key) for body, key in bodies]
         indices: list[int] = []
         for at in range(0, len(entries), MAX_POOL_ENTRIES):
-            answer: Future[list[Sequenced]] = self._pool.submit(entries[at : at + MAX_POOL_ENTRIES])
-            # Shielded: a caller that went away must not undo its neighbours' pool, and its keys find the entry later.
-            indices += [place.index for place in await asyncio.shield(asyncio.wrap_future(answer))]
+            indices += [place.index for place in await self._turns.append(entries[at : at + MAX_POOL_ENTRIES])]
         return indices
 
     async def receipt(self, index: int) -> Receipt:
@@ -158,16 +211,43 @@ class LedgerService:
         steps = [self._on(self._anchoring, _bound(self._step_quietly, driver)) for driver in self._drivers]
         return [evidence for evidence in await asyncio.gather(*steps) if evidence is not None]
 
+    async def publish_now(self) -> None:
+        """Wait until everything the database holds now is published. Raises IntegrityBroken, LedgerUnavailable."""
+        if self._publisher is not None:
+            await asyncio.to_thread(self._publisher.catch_up)
+
+    async def export(self, folder: LogFolder) -> Checkpoint:
+        """Bring an empty folder, or an older copy of this log, up to the database; return the checkpoint it then shows.
+
+        Raises IntegrityBroken, CheckpointRefused, LedgerUnavailable; a folder with another history is left as it is.
+        """
+        if self._publisher is None:
+            raise LedgerUnavailable(field="published", rule="configured")
+        document = self._publisher.document
+        publisher = Publisher(self._store, folder, document)
+        await asyncio.to_thread(publisher.catch_up)
+        found = published_checkpoint(folder, document)
+        if found is None:
+            raise LedgerUnavailable(field="published", rule="present")
+        return found[1]
+
     async def fsck(self, trust: LogTrust) -> FsckReport:
         """Re-derive the whole log."""
         return await self._on(self._reading, lambda: fsck(self._store, trust))
 
     def _step_quietly(self, driver: AnchorDriver) -> AnchorEvidence | None:
         try:
-            return self._anchors.step(driver)
+            evidence = self._anchors.step(driver)
+        except AnchorPending:
+            return None  # under way; the next round looks again
         except TrustError as error:
-            _LOG.warning("anchor on %s refused: %s", driver.chain, error)
+            # Two histories, or nodes that contradict each other: no retry mends that, somebody has to look.
+            alarm = isinstance(error, AnchorForked) or error.rule == "disagree"
+            _LOG.log(logging.ERROR if alarm else logging.WARNING, "anchor on %s refused: %s", driver.chain, error)
             return None
+        if evidence is not None and self._publisher is not None:
+            self._publisher.anchored(evidence.size)
+        return evidence
 
     async def _on(self, pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
         return await asyncio.wrap_future(_submitted(pool, work))

@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from adapters.chain.configured import configured_evm
+from adapters.chain.configured import bind_submitter, configured_evm
 from adapters.chain.file import FileAnchor
 from adapters.kek import read_kek
 from adapters.ledger_service import AuditService, LedgerService
 from adapters.operator_keys import OperatorKeys
 from adapters.passwords import PasswordPool
+from adapters.publication import LogFolder, Publisher
 from adapters.redis.preferred import PreferredTransientStore
 from adapters.redis.server import RedisServer
 from adapters.redis.transient import RedisTransientStore
@@ -30,6 +31,7 @@ from adapters.sql.idp_keys import SqlKeyStore
 from adapters.sql.idp_registry import SqlRegistryStore
 from adapters.sql.idp_transient import SqlTransientStore
 from adapters.sql.keyring import ColumnKeyRing, DataKeys, check_key_encryption_keys, open_keyring
+from adapters.sql.ledger_anchors import SqlAnchorTransactions
 from adapters.sql.ledger_audit import SqlAuditStore
 from adapters.sql.ledger_open import open_audit_database, open_ledger_database
 from adapters.sql.ledger_store import SqlLedgerStore
@@ -43,11 +45,15 @@ from crypto.suites import Alg, Purpose
 from idp.keys import StoredIdpKeys, open_idp_keys
 from idp.transient import TransientStore
 from ledger.anchor import AnchorDriver
+from ledger.anchoring_chain import TransactionAnchor
+from ledger.anchoring_transactions import AnchorTransactions
 from ledger.checkpoint import LogIdentity
+from ledger.publication_document import LogDocument
 from ledger.receipt import LogTrust
 
 Clock = Callable[[], int]
 RandomBytes = Callable[[int], bytes]
+MoreAnchors = Callable[[SigningKey, AnchorTransactions], Sequence[AnchorDriver]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,7 @@ class Parts:
     ledger: LedgerService
     audit: AuditService
     log_trust: LogTrust
+    log_folder: LogFolder
 
 
 @asynccontextmanager
@@ -83,11 +90,11 @@ async def open_parts(
     *,
     clock: Clock,
     random_bytes: RandomBytes,
-    more_anchors: Callable[[SigningKey], Sequence[AnchorDriver]] | None = None,
+    more_anchors: MoreAnchors | None = None,
 ) -> AsyncIterator[Parts]:
     """Open everything below the pages; close it all, whatever happens, at the end.
 
-    `more_anchors`, given the witness key, adds places of anchoring beside the file and the configured chain. Raises `KekRefused`, `KeyringRefused`, `SelfTestFailed`,
+    `more_anchors`, given the witness key and the record of transactions, adds places of anchoring beside the file and the configured chains. Raises `KekRefused`, `KeyringRefused`, `SelfTestFailed`,
     `StoreUnavailable`, and what the ledger raises when its signed head and its rows disagree.
     """
     backend = checked_backend(settings.sm2_backend)
@@ -115,7 +122,7 @@ async def open_parts(
         redis = None if settings.redis_url is None else RedisServer(settings.redis_url, monotonic=time.monotonic)
         if redis is not None:
             stack.push_async_callback(redis.close)
-        ledger, audit, log_trust = await _open_ledger(stack, settings, operator, clock, more_anchors)
+        ledger, audit, log_trust, log_folder = await _open_ledger(stack, settings, operator, clock, more_anchors)
         yield Parts(
             settings=settings,
             clock=clock,
@@ -144,6 +151,7 @@ async def open_parts(
             ledger=ledger,
             audit=audit,
             log_trust=log_trust,
+            log_folder=log_folder,
         )
 
 
@@ -162,8 +170,8 @@ async def _open_ledger(
     settings: Settings,
     operator: OperatorKeys,
     clock: Clock,
-    more_anchors: Callable[[SigningKey], Sequence[AnchorDriver]] | None,
-) -> tuple[LedgerService, AuditService, LogTrust]:
+    more_anchors: MoreAnchors | None,
+) -> tuple[LedgerService, AuditService, LogTrust, LogFolder]:
     now = clock()
     owner = f"log:{settings.log_origin}"
     _, sm2_key = await operator.ensure(owner, Purpose.CHECKPOINT, Alg.SGD_SM3_SM2, now=now)
@@ -171,22 +179,27 @@ async def _open_ledger(
     _, witness = await operator.ensure(f"witness:{settings.log_origin}", Purpose.ANCHOR, Alg.SGD_SM3_SM2, now=now)
     identity = LogIdentity(settings.log_origin, sm2_key.public, ed25519_key.public)
     drivers: list[AnchorDriver] = [FileAnchor(settings.data_dir / "anchors", witness=witness, clock=clock)]
-    configured = configured_evm(settings, witness)
-    if configured is not None:
-        drivers.append(configured)
-    if more_anchors is not None:
-        drivers.extend(more_anchors(witness))
     database = open_ledger_database(settings.database_url)
     stack.callback(database.close)
+    transactions = SqlAnchorTransactions(database)
+    drivers.extend(configured_evm(settings, transactions, witness=witness, clock=clock))
+    if more_anchors is not None:
+        drivers.extend(more_anchors(witness, transactions))
+    for driver in drivers:
+        if isinstance(driver, TransactionAnchor):
+            bind_submitter(driver, transactions, origin=settings.log_origin, log_key=sm2_key, now=now)
     audit_database = open_audit_database(settings.database_url)
     stack.callback(audit_database.close)
+    store = SqlLedgerStore(database, settings.log_origin)
+    folder = LogFolder(settings.log_folder)
     ledger = LedgerService(
-        SqlLedgerStore(database, settings.log_origin),
+        store,
         identity=identity,
         sm2_key=sm2_key,
         ed25519_key=ed25519_key,
         clock=clock,
         drivers=drivers,
+        publisher=Publisher(store, folder, LogDocument(identity, {witness.kid: witness.public})),
     )
     await ledger.start()
     stack.push_async_callback(ledger.close)
@@ -194,4 +207,4 @@ async def _open_ledger(
     audit.start()
     stack.push_async_callback(audit.close)
     trust = LogTrust({settings.log_origin: identity}, {witness.kid: witness.public})
-    return ledger, audit, trust
+    return ledger, audit, trust, folder

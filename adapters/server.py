@@ -9,7 +9,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
@@ -18,8 +18,9 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from adapters.app import Application, build_application
+from adapters.ledger_sentences import ledger_sentence
 from adapters.observe.log import Log, take_over_library_logs
-from adapters.parts import Parts, open_parts
+from adapters.parts import MoreAnchors, Parts, open_parts
 from adapters.records import open_records
 from adapters.redis.condition import condition_of
 from adapters.settings import Settings
@@ -27,9 +28,7 @@ from adapters.sm2_backend import backend_sentence
 from adapters.sql.keyring import KeyringRefused
 from adapters.worker import working
 from crypto.errors import TrustError
-from crypto.keys import SigningKey
 from idp.model import Acr
-from ledger.anchor import AnchorDriver
 
 GRACE_S: Final = 5  # how long answers under way may take to finish once the service is told to stop
 BACKLOG: Final = 2048
@@ -83,7 +82,7 @@ async def service(
     settings: Settings,
     *,
     write_log: Callable[[str], object],
-    more_anchors: Callable[[SigningKey], Sequence[AnchorDriver]] | None = None,
+    more_anchors: MoreAnchors | None = None,
     prepare: Prepare | None = None,
     background: bool = True,
 ) -> AsyncIterator[tuple[Parts, Application]]:
@@ -176,4 +175,5 @@ async def run_service(
             f"The key-encryption key file {settings.kek_file} is not the one this database was made with."
         ) from refused
     except TrustError as refused:
-        raise StartFailed(f"The service cannot start or go on: {refused}.") from refused
+        sentence = ledger_sentence(refused, settings)
+        raise StartFailed(sentence or f"The service cannot start or go on: {refused}.") from refused

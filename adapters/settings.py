@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl, urlsplit
 
+from adapters.anchor_chains import CONFIRMATIONS, ChainsRefused, read_chains
 from crypto.errors import TrustError
 from crypto.jwk import SM2_CURVE, SM2_CURVES_WRITTEN
 from crypto.password import PasswordScheme
@@ -98,11 +99,17 @@ class Settings:
     evm_chain_id: int | None
     evm_key_file: Path | None
     evm_confirmations: int
+    anchor_chains: Path | None
 
     @property
     def embedded(self) -> bool:
         """Whether the databases are files of this machine."""
         return self.database_url.startswith("sqlite:///")
+
+    @property
+    def log_folder(self) -> Path:
+        """Where the log is published as files."""
+        return self.data_dir / "log"
 
 
 class _Reader:
@@ -223,7 +230,8 @@ def check_settings(given: Mapping[str, Any]) -> Settings:
         evm_contract=read.optional_text("evm_contract"),
         evm_chain_id=read.number("evm_chain_id", 0, least=0, most=2**31) or None,
         evm_key_file=read.optional_path("evm_key_file"),
-        evm_confirmations=read.number("evm_confirmations", 12, least=0, most=1000),
+        evm_confirmations=read.number("evm_confirmations", CONFIRMATIONS, least=0, most=1000),
+        anchor_chains=read.optional_path("anchor_chains"),
     )
     for check in _CHECKS:
         check(settings, read)
@@ -337,6 +345,15 @@ def _check_chain(settings: Settings, read: _Reader) -> None:
         read.refuse("evm_contract", "address", "must be 0x and forty hexadecimal digits.")
     if settings.evm_key_file is not None and not settings.evm_key_file.is_file():
         read.refuse("evm_key_file", "file", "names no file.")
+    if settings.anchor_chains is None:
+        return
+    try:
+        chains = read_chains(settings.anchor_chains)
+    except ChainsRefused as refused:
+        read.refuse("anchor_chains", "file", str(refused))
+    else:
+        if settings.evm_chain_id in {chain.chain_id for chain in chains}:
+            read.refuse("anchor_chains", "once", "names the chain of evm_chain_id again.")
 
 
 _CHECKS: Final[tuple[Callable[[Settings, _Reader], None], ...]] = (

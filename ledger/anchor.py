@@ -82,11 +82,12 @@ class AnchorDriver(Protocol):
         ...
 
     def anchor(self, request: AnchorRequest) -> AnchorEvidence:
-        """Put the checkpoint there, wait for it to be final, return the evidence.
+        """Put the checkpoint there and return the evidence once it is final.
 
-        Asked again for a checkpoint it holds already, it returns evidence for that and writes nothing. Raises
-        AnchorPending while finality is still to come, AnchorRefused where the anchor said no, AnchorForked where it
-        holds another history of the log.
+        Asked again for a checkpoint it holds already, it returns evidence for that and writes nothing. Where an earlier
+        checkpoint of the log was under way, it is that one's evidence that is returned first. Raises AnchorPending
+        while finality is still to come (ask again), AnchorRefused where the anchor said no, AnchorForked where it holds
+        another history of the log.
         """
         ...
 

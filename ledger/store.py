@@ -164,12 +164,16 @@ class LedgerStore(LedgerReads, Protocol):
         """Give the lease back after a failure named by its code; the job is due again at `next_at`."""
         ...
 
+    def return_anchor(self, job: AnchorJob, next_at: int) -> None:
+        """Give the lease back without a failure, because more is to come; the job is due again at `next_at`."""
+        ...
+
     def pending_anchors(self) -> Sequence[AnchorJob]:
         """Return every waiting job, for the operator's eyes."""
         ...
 
     def scan_tiles(self) -> Iterator[Tile]:
-        """Walk every stored tile row, in the order of tree, level, index."""
+        """Walk every stored tile row, in the order of tree, level, index; IntegrityBroken at one of no known tree."""
         ...
 
     def scan_checkpoints(self) -> Iterator[StoredCheckpoint]:

@@ -1,208 +1,259 @@
-"""Anchoring on an EVM chain through the anchor contract: the contract itself checks that the log only grew.
+"""The anchor contract on an EVM chain, as `ledger.anchoring_transactions.AnchorChain`.
 
-Blocking; the worker runs it on a thread of its own. The transaction's key is separate from every other key.
+The contract itself checks that the log only grew. Blocking; the worker runs it on a thread of its own. The transaction's
+key is separate from every other key.
 """
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from eth_account.signers.local import LocalAccount
 from eth_typing import ChecksumAddress, HexStr
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 from web3.contract import Contract
-from web3.exceptions import ContractLogicError, TimeExhausted, Web3Exception
-from web3.types import TxParams, TxReceipt
+from web3.exceptions import BlockNotFound, ContractLogicError, TransactionNotFound, Web3Exception
+from web3.logs import DISCARD
+from web3.types import Nonce, TxParams, TxReceipt
 
-from adapters.chain.contract import CompiledContract
-from crypto.keys import SigningKey
-from ledger.anchor import AnchoredHead, AnchorEvidence, AnchorRequest, sign_evidence
+from adapters.chain.nodes import Nodes
+from ledger.anchor import AnchoredHead, AnchorRequest
+from ledger.anchoring_chain import log_id
+from ledger.anchoring_transactions import Answer, Fees, Mined
 from ledger.checkpoint import Checkpoint
-from ledger.errors import AnchorForked, AnchorPending, AnchorRefused
+from ledger.errors import AnchorRefused
 
-# Between two looks at the chain while waiting for depth.
-POLL_S: Final = 0.5
 # What the node estimates may change by the block that takes the transaction: a fifth more, and never beyond the block.
 GAS_MARGIN_PERCENT: Final = 20
-RPC_TIMEOUT_S: Final = 10
+# The base fee may double before a transaction is stuck: six full blocks of an eighth more each (EIP-1559).
+BASE_FEE_MULTIPLE: Final = 2
+# A node two blocks past a transaction's without knowing its receipt does not lag, it contradicts.
+RECEIPT_LAG_BLOCKS: Final = 2
+# What the contract keeps of a block's number.
+_BLOCK_MODULUS: Final = 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
 class EvmSettings:
     """One chain as the driver uses it.
 
-    `confirmations` blocks on top of the transaction's make it final (0 where blocks are final at once, as on QBFT);
-    `wait_s` is how long one try waits for that; `first_block` is where the contract's events begin.
+    `gas` fixes the gas limit where the chain cannot estimate; `legacy_fees` sends a plain gas price on chains that have
+    blocks with a base fee too (None: as the newest block says); `milliseconds`: the chain's block times are in them.
     """
 
     chain_id: int
     contract: ChecksumAddress
-    first_block: int
-    confirmations: int
-    wait_s: int
+    gas: int | None = None
+    legacy_fees: bool | None = None
+    milliseconds: bool = False
 
 
-class EvmAnchor:
-    """Anchors checkpoints of logs whose submitter is `account`."""
+@dataclass(frozen=True, slots=True)
+class ContractHead:
+    """What the contract holds of a log: root, size, the low 32 bits of the block's number, and who may anchor."""
+
+    root: bytes
+    size: int
+    block: int
+    submitter: str
+
+
+class EvmChain:
+    """See AnchorChain for every contract."""
 
     def __init__(
-        self,
-        web3: Web3,
-        abi: list[dict[str, Any]],
-        settings: EvmSettings,
-        *,
-        account: LocalAccount,
-        witness: SigningKey,
+        self, nodes: Sequence[Web3], abi: list[dict[str, Any]], settings: EvmSettings, account: LocalAccount
     ) -> None:
-        self._web3 = web3
+        self._nodes = Nodes(nodes, settings.chain_id)
         self._settings = settings
         self._account = account
-        self._witness = witness
-        self._contract: Contract = web3.eth.contract(address=settings.contract, abi=abi)
+        self._abi = abi
 
     @property
     def chain(self) -> str:
         """Return "evm:" and the chain's id."""
         return f"evm:{self._settings.chain_id}"
 
-    def head(self, origin: str) -> AnchoredHead | None:
-        """Return the contract's head of the log, as of the newest block."""
-        try:
-            root, size, _ = self._contract.functions.heads(log_id(origin)).call()
-        except (Web3Exception, OSError) as error:
-            raise AnchorRefused(field="chain", rule="answers") from error
-        return AnchoredHead(size, root) if size else None
+    @property
+    def contract(self) -> str:
+        """Return the contract's address."""
+        return self._settings.contract
 
-    def anchor(self, request: AnchorRequest) -> AnchorEvidence:
-        """Send the checkpoint, or find it where it already is, and wait for its depth (see AnchorDriver)."""
+    @property
+    def submitter(self) -> str:
+        """Return the key's address."""
+        return str(self._account.address)
+
+    def head(self, origin: str) -> AnchoredHead | None:
+        """Return the contract's head of the log."""
+        head = self.contract_head(origin)
+        return AnchoredHead(head.size, head.root) if head.size else None
+
+    def contract_head(self, origin: str) -> ContractHead:
+        """Return all the contract holds of the log."""
+        at = self._nodes.at()
+
+        def ask(node: Web3) -> ContractHead:
+            return ContractHead(
+                *self._contract(node)
+                .functions.head(log_id(origin))
+                .call(block_identifier="latest" if at is None else at)
+            )
+
+        return self._nodes.agreed(ask)
+
+    def height(self) -> int:
+        """Return the newest block that all have."""
+        return self._nodes.height()
+
+    def block_hash(self, block: int) -> str | None:
+        """Return the hash of a block."""
+
+        def ask(node: Web3) -> str | None:
+            try:
+                return Web3.to_hex(node.eth.get_block(block)["hash"])
+            except BlockNotFound:
+                return None
+
+        return self._nodes.agreed(ask)
+
+    def used_nonces(self) -> int:
+        """Return the key's first unused nonce."""
+        at = self._nodes.at()
+        return self._nodes.agreed(
+            lambda node: int(node.eth.get_transaction_count(self._account.address, "latest" if at is None else at))
+        )
+
+    def look_up(self, hash_: str) -> Mined | None:
+        """Return where the transaction is."""
+
+        def ask(node: Web3) -> Mined | None:
+            try:
+                return self._mined(node, node.eth.get_transaction_receipt(HexStr(hash_)))
+            except (TransactionNotFound, BlockNotFound):
+                return None
+
+        answers = self._nodes.each(ask)
+        seen = [answer for answer in answers if answer is not None]
+        if not seen:
+            return None
+        late = len(seen) < len(answers)
+        if any(one != seen[0] for one in seen) or (late and self._nodes.height() >= seen[0].block + RECEIPT_LAG_BLOCKS):
+            raise AnchorRefused(field="node", rule="disagree")
+        return None if late else seen[0]
+
+    def knows(self, hash_: str) -> bool:
+        """Tell whether any node has the transaction."""
+
+        def ask(node: Web3) -> bool:
+            try:
+                node.eth.get_transaction(HexStr(hash_))
+            except TransactionNotFound:
+                return False
+            return True
+
+        return any(self._nodes.each(ask))
+
+    def find(self, checkpoint: Checkpoint) -> Mined | None:
+        """Return the transaction of the newest checkpoint: the contract tells the block, the block tells the event."""
+        head = self.contract_head(checkpoint.origin)
+        if head.size != checkpoint.size:
+            return None
+        height = self._nodes.height()
+        block = height - (height - head.block) % _BLOCK_MODULUS
+
+        def ask(node: Web3) -> list[str]:
+            events = (
+                self._contract(node)
+                .events.Anchored()
+                .get_logs(
+                    from_block=block,
+                    to_block=block,
+                    argument_filters={"log_id": log_id(checkpoint.origin), "size": checkpoint.size},
+                )
+            )
+            return [Web3.to_hex(event["transactionHash"]) for event in events]
+
+        hashes = self._nodes.agreed(ask)
+        return self.look_up(hashes[-1]) if hashes else None
+
+    def fees(self) -> Fees:
+        """Return the least of what the nodes ask: one that asks too much does not empty the purse."""
+        asked = self._nodes.each(self._fees)
+        return min(asked, key=lambda fees: (fees.cap, fees.tip))
+
+    def sign(self, request: AnchorRequest, nonce: int, fees: Fees) -> tuple[str, bytes]:
+        """Return a signed transaction; the contract has run on a node before, so that a refusal costs nothing."""
+        checkpoint = request.checkpoint
+
+        def build(node: Web3) -> TxParams:
+            call = self._contract(node).functions.anchor(
+                log_id(checkpoint.origin),
+                checkpoint.size,
+                checkpoint.root_sha256,
+                checkpoint.root_sm3,
+                list(request.proof_sha256),
+            )
+            return self._built(call, nonce, fees)
+
         try:
-            if request.previous is None or request.previous.size < request.checkpoint.size:
-                receipt = self._submit(request)
-            else:
-                receipt = self._find(request.checkpoint)
-            return self._evidence(request.checkpoint, receipt)
-        except TimeExhausted as error:
-            raise AnchorPending(field="transaction", rule="mined") from error
+            transaction = self._nodes.first(build)
         except ContractLogicError as error:
             raise AnchorRefused(field="transaction", rule="reverted") from error
-        except (Web3Exception, OSError) as error:
+        except Web3Exception as error:
             raise AnchorRefused(field="chain", rule="answers") from error
+        signed = self._account.sign_transaction(cast("dict[str, Any]", transaction))
+        return Web3.to_hex(signed.hash), bytes(signed.raw_transaction)
 
-    def _submit(self, request: AnchorRequest) -> TxReceipt:
-        checkpoint = request.checkpoint
-        call = self._contract.functions.anchor(
-            log_id(checkpoint.origin),
-            checkpoint.size,
-            checkpoint.root_sha256,
-            checkpoint.root_sm3,
-            list(request.proof_sha256),
+    def send(self, raw: bytes) -> Answer:
+        """Send it to every node, once."""
+        return self._nodes.send(raw)
+
+    def _built(self, call: Any, nonce: int, fees: Fees) -> TxParams:
+        """`call` is a bound contract function; web3 gives those no common type."""
+        who: TxParams = {"from": self._account.address}
+        if self._settings.gas is None:
+            gas = int(call.estimate_gas(who)) * (100 + GAS_MARGIN_PERCENT) // 100
+        else:
+            call.call(who)
+            gas = self._settings.gas
+        params: TxParams = {**who, "chainId": self._settings.chain_id, "nonce": Nonce(nonce), "gas": gas}
+        if fees.tip == fees.cap:
+            params["gasPrice"] = Web3.to_wei(fees.cap, "wei")
+        else:
+            params["maxFeePerGas"] = Web3.to_wei(fees.cap, "wei")
+            params["maxPriorityFeePerGas"] = Web3.to_wei(fees.tip, "wei")
+        built: TxParams = call.build_transaction(params)
+        return built
+
+    def _fees(self, node: Web3) -> Fees:
+        base = None if self._settings.legacy_fees else node.eth.get_block("latest").get("baseFeePerGas")
+        if base is None:
+            price = int(node.eth.gas_price)
+            return Fees(price, price)
+        tip = int(node.eth.max_priority_fee)
+        # Where the base fee is zero both are equal, and it is a plain gas price that is sent (see `_built`): the same.
+        return Fees(int(base) * BASE_FEE_MULTIPLE + tip, tip)
+
+    def _mined(self, node: Web3, receipt: TxReceipt) -> Mined:
+        events = self._contract(node).events.Anchored().process_receipt(receipt, errors=DISCARD)
+        took = tuple(
+            (bytes(args["log_id"]), int(args["size"]), bytes(args["root_sha256"]), bytes(args["root_sm3"]))
+            for args in (event["args"] for event in events if event["address"] == self._settings.contract)
         )
-        return transact(self._web3, self._account, call, self._settings)
-
-    def _find(self, checkpoint: Checkpoint) -> TxReceipt:
-        """Return the receipt of the transaction by which the contract took this checkpoint."""
-        events = self._contract.events.Anchored().get_logs(
-            from_block=self._settings.first_block,
-            argument_filters={"log_id": log_id(checkpoint.origin), "size": checkpoint.size},
-        )
-        if not events:
-            raise AnchorRefused(field="event", rule="found")
-        return self._web3.eth.get_transaction_receipt(events[-1]["transactionHash"])
-
-    def _evidence(self, checkpoint: Checkpoint, receipt: TxReceipt) -> AnchorEvidence:
-        events = [
-            event["args"]
-            for event in self._contract.events.Anchored().process_receipt(receipt)
-            if event["address"] == self._settings.contract and event["args"]["log_id"] == log_id(checkpoint.origin)
-        ]
-        took = [(args["size"], args["root_sha256"], args["root_sm3"]) for args in events]
-        if took != [(checkpoint.size, checkpoint.root_sha256, checkpoint.root_sm3)]:
-            raise AnchorForked(field="event", rule="equal")
-        self._wait_for_depth(receipt)
-        block = self._web3.eth.get_block(receipt["blockHash"])
-        reference: Mapping[str, str | int] = {
-            "block": receipt["blockNumber"],
-            "block_hash": Web3.to_hex(receipt["blockHash"]),
-            "confirmations": self._settings.confirmations,
-            "contract": self._settings.contract,
-            "submitter": receipt["from"],
-            "transaction": Web3.to_hex(receipt["transactionHash"]),
-        }
-        return sign_evidence(
-            checkpoint, chain=self.chain, time=block["timestamp"], reference=reference, witness=self._witness
+        time = int(node.eth.get_block(receipt["blockHash"])["timestamp"])
+        return Mined(
+            hash=Web3.to_hex(receipt["transactionHash"]),
+            block=receipt["blockNumber"],
+            block_hash=Web3.to_hex(receipt["blockHash"]),
+            submitter=receipt["from"],
+            succeeded=receipt["status"] == 1,
+            checkpoints=took,
+            time=time // 1000 if self._settings.milliseconds else time,
         )
 
-    def _wait_for_depth(self, receipt: TxReceipt) -> None:
-        """Wait until enough blocks stand on the transaction's, and it still is where the receipt said."""
-        deadline = time.monotonic() + self._settings.wait_s
-        wanted = receipt["blockNumber"] + self._settings.confirmations
-        while self._web3.eth.block_number < wanted:
-            if time.monotonic() >= deadline:
-                raise AnchorPending(field="transaction", rule="depth", most=self._settings.confirmations)
-            time.sleep(POLL_S)
-        if self._web3.eth.get_transaction_receipt(receipt["transactionHash"])["blockHash"] != receipt["blockHash"]:
-            raise AnchorPending(field="transaction", rule="reorganised")
-
-
-def log_id(origin: str) -> bytes:
-    """Return the 32 bytes by which the contract knows a log."""
-    return hashlib.sha256(origin.encode()).digest()
-
-
-def connect(rpc_url: str) -> Web3:
-    """Return a client of a node. Nothing is retried behind our back: a transaction is sent once, then looked up."""
-    provider = HTTPProvider(rpc_url, request_kwargs={"timeout": RPC_TIMEOUT_S}, exception_retry_configuration=None)
-    return Web3(provider)
-
-
-def deploy(
-    web3: Web3, compiled: CompiledContract, *, account: LocalAccount, chain_id: int, confirmations: int, wait_s: int
-) -> EvmSettings:
-    """Deploy the contract owned by `account`; return the settings of the driver for it. Raises AnchorRefused."""
-    call = web3.eth.contract(abi=compiled.abi, bytecode=HexStr(compiled.bytecode)).constructor()
-    unset = EvmSettings(chain_id, Web3.to_checksum_address(bytes(20)), 0, confirmations, wait_s)
-    receipt = transact(web3, account, call, unset)
-    address = receipt["contractAddress"]
-    if address is None:
-        raise AnchorRefused(field="contract", rule="deployed")
-    return EvmSettings(chain_id, Web3.to_checksum_address(address), receipt["blockNumber"], confirmations, wait_s)
-
-
-def name_submitter(
-    web3: Web3,
-    compiled: CompiledContract,
-    settings: EvmSettings,
-    *,
-    account: LocalAccount,
-    origin: str,
-    submitter: ChecksumAddress,
-) -> TxReceipt:
-    """Let `submitter` anchor the log; `account` is the contract's owner. Raises AnchorRefused."""
-    contract: Contract = web3.eth.contract(address=settings.contract, abi=compiled.abi)
-    return transact(web3, account, contract.functions.name_submitter(log_id(origin), submitter), settings)
-
-
-def transact(web3: Web3, account: LocalAccount, call: Any, settings: EvmSettings) -> TxReceipt:
-    """Sign and send one transaction, and wait until a block has it. Raises AnchorRefused where it reverted.
-
-    `call` is a bound contract function or constructor (web3 gives them no common type). Estimating first makes the node
-    run it, so a call the contract refuses costs nothing.
-    """
-    params: TxParams = {
-        "from": account.address,
-        "chainId": settings.chain_id,
-        "nonce": web3.eth.get_transaction_count(account.address),
-        "gasPrice": web3.eth.gas_price,
-    }
-    estimate: int = call.estimate_gas(params)
-    transaction = call.build_transaction({**params, "gas": estimate * (100 + GAS_MARGIN_PERCENT) // 100})
-    signed = account.sign_transaction(transaction)
-    sent = web3.eth.send_raw_transaction(signed.raw_transaction)
-    receipt = web3.eth.wait_for_transaction_receipt(sent, timeout=settings.wait_s)
-    if receipt["status"] != 1:
-        raise AnchorRefused(field="transaction", rule="reverted")
-    return receipt
+    def _contract(self, node: Web3) -> Contract:
+        contract: Contract = node.eth.contract(address=self._settings.contract, abi=self._abi)
+        return contract

@@ -1,31 +1,59 @@
-"""The EVM driver from the values of the settings."""
+"""The EVM drivers from the values of the settings."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
 from eth_account import Account
+from eth_account.signers.local import LocalAccount
 from web3 import Web3
 
+from adapters.anchor_chains import ConfiguredChain
 from adapters.chain.contract import compile_contract
-from adapters.chain.evm import EvmAnchor, EvmSettings, connect
+from adapters.chain.evm import EvmChain, EvmSettings
+from adapters.chain.nodes import connect
 from crypto.keys import SigningKey
+from ledger.anchoring_chain import Finality, TransactionAnchor
+from ledger.anchoring_transactions import AnchorTransactions
+from ledger.errors import AnchorRefused
+from ledger.store import Clock
 
-# How long one round waits for a transaction's block and depth before it is looked up again in the next round.
-WAIT_S: Final = 120
+_KEY: Final = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
+# The order of the curve of Ethereum's keys (SEC 2 version 2.0, section 2.4.1).
+SECP256K1_N: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 
 
 def driver(
-    *, rpc_url: str, contract: str, chain_id: int, key_file: Path, confirmations: int, witness: SigningKey
-) -> EvmAnchor:
-    """Return the driver; `key_file` holds the sender's private key in hexadecimal."""
-    chain = EvmSettings(
-        chain_id=chain_id,
-        contract=Web3.to_checksum_address(contract),
-        first_block=0,
-        confirmations=confirmations,
-        wait_s=WAIT_S,
+    chain: ConfiguredChain, transactions: AnchorTransactions, *, witness: SigningKey, clock: Clock
+) -> TransactionAnchor:
+    """Return the driver of one chain. Raises AnchorRefused where the key file holds no key."""
+    finality = Finality(chain.confirmations, chain.stuck_after_s)
+    return TransactionAnchor(port(chain), transactions, finality, witness=witness, clock=clock)
+
+
+def port(chain: ConfiguredChain) -> EvmChain:
+    """Return the chain seen through its key. Raises AnchorRefused where the key file holds no key."""
+    settings = EvmSettings(
+        chain_id=chain.chain_id,
+        contract=Web3.to_checksum_address(chain.contract),
+        gas=chain.gas or None,
+        legacy_fees=chain.legacy_fees,
+        milliseconds=chain.milliseconds,
     )
-    account = Account.from_key(key_file.read_text("ascii").strip())
-    return EvmAnchor(connect(rpc_url), compile_contract().abi, chain, account=account, witness=witness)
+    nodes = [connect(url) for url in chain.rpc]
+    return EvmChain(nodes, compile_contract().abi, settings, account_of(chain.key_file))
+
+
+def account_of(key_file: Path) -> LocalAccount:
+    """Return the account whose private key the file holds, in hexadecimal. Raises AnchorRefused."""
+    try:
+        text = key_file.read_text("ascii").strip()
+    except (OSError, ValueError) as error:
+        raise AnchorRefused(field="key_file", rule="readable") from error
+    # What the library says of a key that is none may quote it; and it takes a shortened one for another key.
+    if _KEY.fullmatch(text) is None or not 0 < int(text, 16) < SECP256K1_N:
+        raise AnchorRefused(field="key_file", rule="key")
+    account: LocalAccount = Account.from_key(text)
+    return account

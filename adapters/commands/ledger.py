@@ -4,21 +4,44 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import json
 import secrets
 import time
+from typing import Final
 
 from adapters.commands.kek_sentences import kek_sentence
 from adapters.commands.outcome import CommandFailed
 from adapters.commands.settings_of import settings_of
 from adapters.kek import KekRefused
+from adapters.ledger_sentences import ledger_sentence
 from adapters.parts import open_parts
 from adapters.settings import Settings
 from crypto.errors import TrustError
 
+# Actions with a module of their own, handed over before any setting is read: some need no deployment at all.
+_MODULES: Final = {
+    "anchor": "adapters.commands.ledger_anchor",
+    "check-proofs": "adapters.commands.ledger_check_proofs",
+    "compare": "adapters.commands.ledger_follow",
+    "export": "adapters.commands.ledger_files",
+    "follow": "adapters.commands.ledger_follow",
+    "import": "adapters.commands.ledger_files",
+    "proof": "adapters.commands.ledger_proof",
+    "verify-proof": "adapters.commands.ledger_proof",
+}
+
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the action; `fsck` ends with 1 where something does not agree."""
+    module = _MODULES.get(arguments.action)
+    if arguments.action == "fsck" and (arguments.dir is not None or arguments.keys is not None):
+        if arguments.dir is None:
+            raise CommandFailed("--keys is for the check of a folder: edutrust ledger fsck DIR --keys FILE.")
+        module = "adapters.commands.ledger_files"
+    if module is not None:
+        code: int = importlib.import_module(module).main(arguments)
+        return code
     settings = settings_of(arguments)
     action = {"fsck": _fsck, "checkpoint": _checkpoint}[arguments.action]
     try:
@@ -26,7 +49,9 @@ def main(arguments: argparse.Namespace) -> int:
     except KekRefused as refused:
         raise CommandFailed(kek_sentence(refused, settings.kek_file)) from refused
     except TrustError as refused:
-        raise CommandFailed(f"The ledger cannot be opened: {refused}.") from refused
+        raise CommandFailed(
+            ledger_sentence(refused, settings) or f"The ledger cannot be opened: {refused}."
+        ) from refused
 
 
 async def _fsck(settings: Settings, *, as_json: bool) -> int:

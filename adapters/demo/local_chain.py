@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -10,16 +11,19 @@ from eth_tester import EthereumTester, PyEVMBackend
 from web3 import EthereumTesterProvider, Web3
 
 from adapters.chain.contract import compile_contract
-from adapters.chain.evm import EvmAnchor, deploy, name_submitter
+from adapters.chain.deploying import Owner, deploy
+from adapters.chain.evm import EvmChain, EvmSettings
 from crypto.keys import SigningKey
 from ledger.anchor import AnchorDriver
+from ledger.anchoring_chain import Finality, TransactionAnchor
+from ledger.anchoring_transactions import AnchorTransactions
 
 PURSE_WEI: Final = 10**20
-WAIT_S: Final = 10
+STUCK_AFTER_S: Final = 10
 
 
-def local_chain(origin: str) -> Callable[[SigningKey], Sequence[AnchorDriver]]:
-    """Deploy the anchor contract on a fresh chain; return what makes its driver, given the witness key."""
+def local_chain(origin: str) -> Callable[[SigningKey, AnchorTransactions], Sequence[AnchorDriver]]:
+    """Deploy the anchor contract on a fresh chain; return what makes its driver of a witness key and a record."""
     compiled = compile_contract()
     tester = EthereumTester(PyEVMBackend())
     web3 = Web3(EthereumTesterProvider(tester))
@@ -27,10 +31,13 @@ def local_chain(origin: str) -> Callable[[SigningKey], Sequence[AnchorDriver]]:
     rich = tester.get_accounts()[0]
     for account in (owner, submitter):
         tester.send_transaction({"from": rich, "to": account.address, "value": PURSE_WEI, "gas": 21_000})
-    settings = deploy(web3, compiled, account=owner, chain_id=web3.eth.chain_id, confirmations=0, wait_s=WAIT_S)
-    name_submitter(web3, compiled, settings, account=owner, origin=origin, submitter=submitter.address)
+    chain_id = web3.eth.chain_id
+    contract = deploy(web3, compiled, account=owner, chain_id=chain_id)
+    Owner(web3, compiled, contract, account=owner, chain_id=chain_id).name_submitter(origin, submitter.address)
+    chain = EvmChain([web3], compiled.abi, EvmSettings(chain_id, contract), submitter)
 
-    def drivers(witness: SigningKey) -> Sequence[AnchorDriver]:
-        return [EvmAnchor(web3, compiled.abi, settings, account=submitter, witness=witness)]
+    def drivers(witness: SigningKey, transactions: AnchorTransactions) -> Sequence[AnchorDriver]:
+        finality = Finality(confirmations=0, stuck_after_s=STUCK_AFTER_S)
+        return [TransactionAnchor(chain, transactions, finality, witness=witness, clock=lambda: int(time.time()))]
 
     return drivers

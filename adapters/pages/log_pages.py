@@ -68,7 +68,7 @@ class PathRow:
 
 @dataclass(frozen=True, slots=True)
 class ProofView:
-    """An entry with its proof; hashes in hexadecimal. The `*_sha256` values are what the browser computes again."""
+    """An entry with its proof; hashes in hexadecimal. Both paths are what the browser computes again."""
 
     index: int
     size: int
@@ -77,7 +77,6 @@ class ProofView:
     body: str
     body_base64: str
     leaf_sm3: str
-    leaf_sha256: str
     root_sm3: str
     root_sha256: str
     path_sm3: list[PathRow]
@@ -121,11 +120,6 @@ class _LogPages:
         }
         context = {"view": view, "errors": errors, "typed": {"entry": typed}}
         return self._deps.render(request, "pages/log.html", context, 422 if errors else 200)
-
-    async def checkpoint(self, _request: Request) -> Response:
-        """Answer with the newest checkpoint's note, as a client of the log asks for it."""
-        note = await self._deps.ledger.checkpoint()
-        return Response(note, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-cache"})
 
     async def entry(self, request: Request) -> Response:
         receipt = await self._receipt(request)
@@ -186,7 +180,6 @@ class _LogPages:
             body=receipt.body.decode(errors="replace"),
             body_base64=base64.b64encode(receipt.body).decode(),
             leaf_sm3=leaf,
-            leaf_sha256=leaf_hash(HashAlg.SHA256, receipt.body).hex(),
             root_sm3=checkpoint.root_sm3.hex(),
             root_sha256=checkpoint.root_sha256.hex(),
             path_sm3=[PathRow(digest, left) for digest, left in zip(neighbours, sides, strict=True)],
@@ -223,7 +216,6 @@ def routes(deps: LogDeps) -> list[Route]:
     pages = _LogPages(deps)
     return [
         Route(LOG_PATH, pages.log, methods=["GET"]),
-        Route(LOG_PATH + "/checkpoint", pages.checkpoint, methods=["GET"]),
         Route(LOG_PATH + "/{index}", pages.entry, methods=["GET"]),
         Route(LOG_PATH + "/{index}/receipt.json", pages.receipt, methods=["GET"]),
     ]

@@ -9,13 +9,15 @@ from typing import Final
 
 from adapters.sql.ledger_engine import LedgerDatabase, Row, Statements
 from ledger.entry import Entry
-from ledger.errors import CheckpointConflict, LedgerUnavailable
+from ledger.errors import CheckpointConflict, IntegrityBroken, LedgerUnavailable
 from ledger.merkle import HashAlg
 from ledger.store import AnchorJob, LedgerWrite, StoredAnchor, StoredCheckpoint
 from ledger.tiles import Tile, TileId
 
 # A receipt looks this many anchored checkpoints ahead for the one that most chains hold.
 ANCHORS_CONSIDERED: Final = 64
+
+_TREES: Final = {alg.value: alg for alg in HashAlg}
 
 
 class _Reads:
@@ -222,6 +224,16 @@ class SqlLedgerStore:
         with self._database.writing() as statements:
             statements.execute(sql, log, job.chain, job.size, next_at, code)
 
+    def return_anchor(self, job: AnchorJob, next_at: int) -> None:
+        """Give a lease back without a failure."""
+        sql = (
+            "UPDATE anchor_outbox SET due_at = $4, leased_until = 0, last_error = ''"
+            " WHERE log = $1 AND chain = $2 AND size = $3"
+        )
+        log = self._number()
+        with self._database.writing() as statements:
+            statements.execute(sql, log, job.chain, job.size, next_at)
+
     def pending_anchors(self) -> Sequence[AnchorJob]:
         """Return every waiting job."""
         sql = "SELECT chain, size, attempts FROM anchor_outbox WHERE log = $1 ORDER BY chain, size"
@@ -231,7 +243,9 @@ class SqlLedgerStore:
         """Walk every tile."""
         sql = "SELECT tree, level, position, data FROM tile WHERE log = $1 ORDER BY tree, level, position"
         for tree, level, position, data in self._database.scan(sql, self._number()):
-            yield Tile(TileId(HashAlg(tree), level, position), data)
+            if tree not in _TREES:
+                raise IntegrityBroken(field="tile", rule="tree", tree=tree, level=level, index=position)
+            yield Tile(TileId(_TREES[tree], level, position), data)
 
     def scan_checkpoints(self) -> Iterator[StoredCheckpoint]:
         """Walk every checkpoint."""

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from adapters.app import PROGRAM_PATHS
+from adapters.pages.log_files import LOG_FILE_PATHS
 from adapters.pages.openapi import DOCUMENT, OPENAPI_PATH
 from idp.clients.registration_tokens import InitialToken, initial_token_digest, new_initial_token
 from tests.adapters.json_schema import check, resolved
@@ -19,8 +20,9 @@ from tests.protocol.full_service import Service, full_service
 Run = Callable[[Coroutine[Any, Any, None]], None]
 OPENAPI: dict[str, Any] = json.loads(DOCUMENT.read_text("utf-8"))
 METHODS = frozenset({"get", "post", "put", "delete"})
-# What the discovery document and the standards describe.
+# What the discovery document and the standards describe; the log's files, which C2SP tlog-tiles does.
 PROTOCOL = (
+    *(path for path in LOG_FILE_PATHS if path != "/log/checkpoint"),
     *("/token", "/revoke", "/introspect", "/par", "/device_authorization", "/userinfo", "/jwks", "/.well-known/"),
 )
 OPEN_PATHS = {"/log/checkpoint", "/log/{index}/receipt.json", "/healthz", "/readyz"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -15,10 +15,14 @@ from eth_tester import EthereumTester, PyEVMBackend
 from web3 import EthereumTesterProvider, Web3
 
 from adapters.chain.contract import CompiledContract, compile_contract
-from adapters.chain.evm import EvmAnchor, EvmSettings, deploy, log_id, name_submitter, transact
+from adapters.chain.deploying import Owner, deploy, transact
+from adapters.chain.evm import EvmChain, EvmSettings
+from adapters.chain.nodes import connect
+from adapters.sql.ledger_anchors import SqlAnchorTransactions
 from adapters.sql.ledger_store import SqlLedgerStore
 from ledger.anchor import AnchorRequest, verify_evidence
 from ledger.anchoring import AnchorWorker
+from ledger.anchoring_chain import Finality, TransactionAnchor, log_id
 from ledger.checkpoint import Checkpoint
 from ledger.errors import AnchorForked, AnchorPending, AnchorRefused
 from ledger.fsck import fsck
@@ -26,6 +30,7 @@ from ledger.merkle import HashAlg, leaf_hash, node_hash, verify_consistency
 from ledger.reader import LedgerReader
 from ledger.receipt import Receipt, verify_receipt
 from ledger.tiles import TileId, TileTree, extend
+from tests.ledger.conftest import OpenLedger
 from tests.ledger.parts import ORIGIN, Keys, entries
 from tests.services.clock import StillClock
 
@@ -39,9 +44,11 @@ class Chain:
     compiled: CompiledContract
     settings: EvmSettings
 
-    def driver(self, keys: Keys, *, confirmations: int = 0) -> EvmAnchor:
-        settings = replace(self.settings, confirmations=confirmations)
-        return EvmAnchor(self.web3, self.compiled.abi, settings, account=self.submitter, witness=keys.witness)
+    def port(self, *nodes: Web3) -> EvmChain:
+        return EvmChain(nodes or [self.web3], self.compiled.abi, self.settings, self.submitter)
+
+    def transact(self, account: LocalAccount, call: Any) -> Any:
+        return transact(self.web3, account, call, chain_id=self.settings.chain_id)
 
     @property
     def contract(self) -> Any:
@@ -62,9 +69,25 @@ def chain(compiled: CompiledContract) -> Chain:
     for account in (owner, submitter):
         rich = tester.get_accounts()[0]
         tester.send_transaction({"from": rich, "to": account.address, "value": 10**20, "gas": 21_000})
-    settings = deploy(web3, compiled, account=owner, chain_id=web3.eth.chain_id, confirmations=0, wait_s=5)
-    name_submitter(web3, compiled, settings, account=owner, origin=ORIGIN, submitter=submitter.address)
-    return Chain(tester, web3, owner, submitter, compiled, settings)
+    chain_id = web3.eth.chain_id
+    contract = deploy(web3, compiled, account=owner, chain_id=chain_id)
+    Owner(web3, compiled, contract, account=owner, chain_id=chain_id).name_submitter(ORIGIN, submitter.address)
+    return Chain(tester, web3, owner, submitter, compiled, EvmSettings(chain_id, contract))
+
+
+NewDriver = Callable[..., TransactionAnchor]
+
+
+@pytest.fixture
+def new_driver(chain: Chain, open_ledger: OpenLedger, keys: Keys, clock: StillClock) -> NewDriver:
+    """Return what makes a driver, as a process that starts would."""
+
+    def make(*nodes: Web3, confirmations: int = 0) -> TransactionAnchor:
+        finality = Finality(confirmations, stuck_after_s=120)
+        transactions = SqlAnchorTransactions(open_ledger())
+        return TransactionAnchor(chain.port(*nodes), transactions, finality, witness=keys.witness, clock=clock)
+
+    return make
 
 
 @pytest.fixture
@@ -87,7 +110,7 @@ def append(store: SqlLedgerStore, keys: Keys, clock: StillClock, chain: Chain) -
         sm2_key=keys.sm2,
         ed25519_key=keys.ed25519,
         clock=clock,
-        anchor_chains=[chain.driver(keys).chain],
+        anchor_chains=[chain.port().chain],
     )
     sequencer.open()
 
@@ -101,24 +124,30 @@ Append = Callable[[int, int], None]
 
 
 def test_a_checkpoint_anchored_on_a_chain_gives_receipts_evidence_that_verifies_offline(
-    chain: Chain, append: Append, worker: AnchorWorker, reader: LedgerReader, store: SqlLedgerStore, keys: Keys
+    chain: Chain,
+    append: Append,
+    worker: AnchorWorker,
+    reader: LedgerReader,
+    store: SqlLedgerStore,
+    new_driver: NewDriver,
+    keys: Keys,
 ) -> None:
     append(0, 5)
-    evidence = worker.step(chain.driver(keys))
+    evidence = worker.step(new_driver())
     assert evidence is not None
     assert evidence.chain == f"evm:{chain.web3.eth.chain_id}"
     assert evidence.reference["contract"] == chain.settings.contract
     verified = verify_receipt(Receipt.parse(reader.receipt(3).to_json()), trust=keys.trust)
     assert verified.anchored_at == chain.web3.eth.get_block("latest")["timestamp"]
     assert [one.statement for one in verified.anchors] == [evidence.statement]
-    assert worker.step(chain.driver(keys)) is None
+    assert worker.step(new_driver()) is None
     assert fsck(store, keys.trust).clean
 
 
 def test_each_next_checkpoint_is_taken_with_its_consistency_proof(
-    chain: Chain, append: Append, worker: AnchorWorker, keys: Keys, capsys: pytest.CaptureFixture[str]
+    chain: Chain, append: Append, worker: AnchorWorker, new_driver: NewDriver, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    driver, size = chain.driver(keys), 0
+    driver, size = new_driver(), 0
     for new in (1, 2, 3, 6, 7, 8, 255, 256, 257, 300, 1024, 1500):
         append(size, new)
         size = new
@@ -133,12 +162,12 @@ def test_each_next_checkpoint_is_taken_with_its_consistency_proof(
 
 
 def test_one_anchor_stands_for_all_the_checkpoints_before_it(
-    chain: Chain, append: Append, worker: AnchorWorker, store: SqlLedgerStore, keys: Keys
+    chain: Chain, append: Append, worker: AnchorWorker, store: SqlLedgerStore, new_driver: NewDriver
 ) -> None:
     for number in range(4):
         append(number, number + 1)
     assert len(store.pending_anchors()) == 4
-    evidence = worker.step(chain.driver(keys))
+    evidence = worker.step(new_driver())
     assert evidence is not None
     assert evidence.size == 4
     assert store.pending_anchors() == []
@@ -149,10 +178,10 @@ def _call(chain: Chain, size: int, root: bytes, proof: list[bytes]) -> Any:
 
 
 def test_the_contract_reverts_a_root_that_does_not_begin_with_the_anchored_one(
-    chain: Chain, append: Append, worker: AnchorWorker, reader: LedgerReader, keys: Keys
+    chain: Chain, append: Append, worker: AnchorWorker, reader: LedgerReader, new_driver: NewDriver
 ) -> None:
     append(0, 6)
-    assert worker.step(chain.driver(keys)) is not None
+    assert worker.step(new_driver()) is not None
     append(6, 11)
     root = reader.root(HashAlg.SHA256, 11)
     proof = list(reader.consistency(HashAlg.SHA256, 6, 11))
@@ -172,16 +201,16 @@ def test_the_contract_reverts_a_root_that_does_not_begin_with_the_anchored_one(
     ]
     for size, one_root, one_proof in bent:
         with pytest.raises(Exception, match=r"revert|old root|new root|proof|larger"):
-            transact(chain.web3, chain.submitter, _call(chain, size, one_root, one_proof), chain.settings)
-    receipt = transact(chain.web3, chain.submitter, _call(chain, 11, root, proof), chain.settings)
+            chain.transact(chain.submitter, _call(chain, size, one_root, one_proof))
+    receipt = chain.transact(chain.submitter, _call(chain, 11, root, proof))
     assert receipt["status"] == 1
 
 
 def test_a_forged_history_is_reverted_also_when_the_node_is_not_asked_first(
-    chain: Chain, append: Append, worker: AnchorWorker, keys: Keys
+    chain: Chain, append: Append, worker: AnchorWorker, new_driver: NewDriver
 ) -> None:
     append(0, 6)
-    assert worker.step(chain.driver(keys)) is not None
+    assert worker.step(new_driver()) is not None
     forged = _Tree([f"forged {number}".encode() for number in range(9)])
     call = _call(chain, 9, forged.root(9), forged.consistency(6, 9))
     transaction = call.build_transaction(
@@ -195,7 +224,7 @@ def test_a_forged_history_is_reverted_also_when_the_node_is_not_asked_first(
     )
     sent = chain.web3.eth.send_raw_transaction(chain.submitter.sign_transaction(transaction).raw_transaction)
     assert chain.web3.eth.wait_for_transaction_receipt(sent)["status"] == 0
-    head = chain.driver(keys).head(ORIGIN)
+    head = new_driver().head(ORIGIN)
     assert head is not None
     assert head.size == 6
 
@@ -220,10 +249,10 @@ def test_every_growth_of_a_small_tree_is_taken_by_the_contract(chain: Chain) -> 
         for new in range(old + 1, 18, 4):
             name = hashlib.sha256(f"{old} {new}".encode()).hexdigest()
             call = chain.contract.functions.name_submitter(log_id(name), chain.submitter.address)
-            transact(chain.web3, chain.owner, call, chain.settings)
+            chain.transact(chain.owner, call)
             for size, proof in ((old, []), (new, tree.consistency(old, new))):
                 anchor = chain.contract.functions.anchor(log_id(name), size, tree.root(size), bytes(32), proof)
-                transact(chain.web3, chain.submitter, anchor, chain.settings)
+                chain.transact(chain.submitter, anchor)
 
 
 def test_an_anchor_of_a_log_of_two_to_the_25_leaves_costs_at_most_80_000_gas(
@@ -235,8 +264,8 @@ def test_an_anchor_of_a_log_of_two_to_the_25_leaves_costs_at_most_80_000_gas(
     verify_consistency(
         HashAlg.SHA256, old_size=old_size, new_size=new_size, old_root=old_root, new_root=new_root, proof=proof
     )
-    transact(chain.web3, chain.submitter, _call(chain, old_size, old_root, []), chain.settings)
-    receipt = transact(chain.web3, chain.submitter, _call(chain, new_size, new_root, proof), chain.settings)
+    chain.transact(chain.submitter, _call(chain, old_size, old_root, []))
+    receipt = chain.transact(chain.submitter, _call(chain, new_size, new_root, proof))
     with capsys.disabled():
         sys.stdout.write(f"\nanchor with {len(proof)} proof nodes: {receipt['gasUsed']} gas ")
     assert receipt["gasUsed"] <= 80_000
@@ -266,39 +295,38 @@ def test_only_the_submitter_anchors_and_only_the_owner_names_submitters(chain: C
     chain.tester.send_transaction({"from": rich, "to": stranger.address, "value": 10**19, "gas": 21_000})
     for account in (stranger, chain.owner):
         with pytest.raises(Exception, match="submitter only"):
-            transact(chain.web3, account, _call(chain, 1, bytes(32), []), chain.settings)
+            chain.transact(account, _call(chain, 1, bytes(32), []))
     for account in (stranger, chain.submitter):
         call = chain.contract.functions.name_submitter(log_id(ORIGIN), account.address)
         with pytest.raises(Exception, match="owner only"):
-            transact(chain.web3, account, call, chain.settings)
+            chain.transact(account, call)
 
 
 def test_a_chain_that_holds_another_history_raises_the_alarm_and_is_sent_nothing(
-    chain: Chain, append: Append, worker: AnchorWorker, store: SqlLedgerStore, keys: Keys
+    chain: Chain, append: Append, worker: AnchorWorker, store: SqlLedgerStore, new_driver: NewDriver
 ) -> None:
-    transact(chain.web3, chain.submitter, _call(chain, 3, bytes(range(32)), []), chain.settings)
+    chain.transact(chain.submitter, _call(chain, 3, bytes(range(32)), []))
     append(0, 5)
     block = chain.web3.eth.block_number
     with pytest.raises(AnchorForked):
-        worker.step(chain.driver(keys))
+        worker.step(new_driver())
     assert chain.web3.eth.block_number == block
     assert [job.attempts for job in store.pending_anchors()] == [1]
 
 
 def test_a_database_older_than_the_chain_raises_the_alarm(
-    chain: Chain, append: Append, worker: AnchorWorker, keys: Keys
+    chain: Chain, append: Append, worker: AnchorWorker, new_driver: NewDriver
 ) -> None:
-    transact(chain.web3, chain.submitter, _call(chain, 9, bytes(range(32)), []), chain.settings)
+    chain.transact(chain.submitter, _call(chain, 9, bytes(range(32)), []))
     append(0, 5)
     with pytest.raises(AnchorForked):
-        worker.step(chain.driver(keys))
+        worker.step(new_driver())
 
 
 def test_evidence_is_not_signed_before_the_depth_asked_for_and_nothing_is_sent_twice(
-    chain: Chain, append: Append, worker: AnchorWorker, store: SqlLedgerStore, keys: Keys, clock: StillClock
+    chain: Chain, append: Append, worker: AnchorWorker, store: SqlLedgerStore, new_driver: NewDriver, clock: StillClock
 ) -> None:
-    chain.settings = replace(chain.settings, wait_s=0)
-    driver = chain.driver(keys, confirmations=3)
+    driver = new_driver(confirmations=3)
     append(0, 5)
     with pytest.raises(AnchorPending):
         worker.step(driver)
@@ -317,27 +345,27 @@ def test_evidence_is_not_signed_before_the_depth_asked_for_and_nothing_is_sent_t
 
 
 def test_a_checkpoint_whose_evidence_was_lost_on_the_way_back_is_found_on_the_chain(
-    chain: Chain, append: Append, worker: AnchorWorker, reader: LedgerReader, keys: Keys
+    chain: Chain, append: Append, worker: AnchorWorker, reader: LedgerReader, new_driver: NewDriver
 ) -> None:
     append(0, 5)
-    driver = chain.driver(keys)
+    driver = new_driver()
     stored = reader.checkpoint(5)
     checkpoint = Checkpoint(ORIGIN, 5, reader.root(HashAlg.SHA256, 5), reader.root(HashAlg.SM3, 5), 0)
     sent = driver.anchor(AnchorRequest(stored.note, checkpoint, None, (), ()))
+    again = driver.anchor(AnchorRequest(stored.note, checkpoint, driver.head(ORIGIN), (), ()))
+    assert again.reference == sent.reference
     append(5, 6)
     found = worker.step(driver)
     assert found is not None
     assert found.size == 6
-    again = driver.anchor(AnchorRequest(stored.note, checkpoint, driver.head(ORIGIN), (), ()))
-    assert again.reference == sent.reference
 
 
 @pytest.mark.parametrize("at", range(0, 600, 37))
 def test_a_statement_with_one_character_changed_is_no_evidence(
-    chain: Chain, append: Append, worker: AnchorWorker, keys: Keys, at: int
+    chain: Chain, append: Append, worker: AnchorWorker, new_driver: NewDriver, keys: Keys, at: int
 ) -> None:
     append(0, 2)
-    evidence = worker.step(chain.driver(keys))
+    evidence = worker.step(new_driver())
     assert evidence is not None
     text = evidence.statement
     at %= len(text)
@@ -349,17 +377,19 @@ def test_a_statement_with_one_character_changed_is_no_evidence(
 
 
 def test_a_node_that_does_not_answer_leaves_the_job_in_the_outbox_for_later(
-    chain: Chain, append: Append, worker: AnchorWorker, store: SqlLedgerStore, keys: Keys, clock: StillClock
+    chain: Chain,
+    append: Append,
+    worker: AnchorWorker,
+    store: SqlLedgerStore,
+    new_driver: NewDriver,
+    keys: Keys,
+    clock: StillClock,
 ) -> None:
-    from adapters.chain.evm import connect
-
     append(0, 2)
-    away = EvmAnchor(
-        connect("http://127.0.0.1:9"), chain.compiled.abi, chain.settings, account=chain.submitter, witness=keys.witness
-    )
+    away = new_driver(connect("http://127.0.0.1:9"))
     with pytest.raises(AnchorRefused):
         worker.step(away)
-    assert worker.step(chain.driver(keys)) is None  # not due yet
+    assert worker.step(new_driver()) is None  # not due yet
     clock.advance(10)
-    assert worker.step(chain.driver(keys)) is not None
+    assert worker.step(new_driver()) is not None
     assert store.pending_anchors() == []

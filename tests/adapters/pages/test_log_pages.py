@@ -66,6 +66,7 @@ def test_the_log_shows_checkpoint_anchors_and_entries_and_nothing_personal(play:
         assert 'href="/log/1"' in page.text
         assert 'class="tree-picture"' in page.text
         assert NAMES[STUDENT] not in page.text
+        await house.parts.ledger.publish_now()
         assert (await house.get("/log/checkpoint")).content == note
 
     play(story)

@@ -24,7 +24,7 @@ from adapters.http.rate_limit import LocalRateLimiter
 from adapters.http.stack import HttpRules, build_stack
 from adapters.kek import create_kek
 from adapters.observe.log import Log
-from adapters.pages import audit_pages, home_pages, log_pages, text_pages
+from adapters.pages import audit_pages, home_pages, log_files, log_pages, text_pages
 from adapters.parts import Parts, open_parts
 from adapters.records import Records, open_records
 from adapters.settings import check_settings
@@ -282,6 +282,7 @@ def _application(
         *batch_forms.routes(batch),
         *batch_pages.routes(batch),
         *record_pages.routes(record_pages.RecordDeps(pages, store, records.statuses, register, issuers, clock)),
+        *log_files.routes(parts.log_folder),
         *log_pages.routes(log_pages.LogDeps(pages, parts.ledger, parts.log_trust)),
         *audit_pages.routes(audit_pages.AuditDeps(pages, parts.audit, parts.authority)),
         *text_pages.routes(pages),

@@ -14,6 +14,7 @@ from idp.clients.model import ClientState
 from idp.model import AccountState
 from idp.registry.model import AccountStatus
 from idp.registry.person_number import PersonNumber
+from idp.store import Beginning
 from tests.protocol.world import OpenWorld, World, basic, claims_of
 from tests.scale import trials
 
@@ -89,7 +90,7 @@ def test_a_code_presented_between_its_taking_and_its_writing_gives_a_family_born
             taken, refused = asyncio.Event(), asyncio.Event()
             write = SqlTokens.start_family
 
-            async def write_late(self: SqlTokens, *what: Any) -> bool:
+            async def write_late(self: SqlTokens, *what: Any) -> Beginning:
                 taken.set()
                 await refused.wait()
                 return await write(self, *what)
