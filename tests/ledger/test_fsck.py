@@ -21,7 +21,8 @@ from tests.ledger.parts import ORIGIN, Keys, entries
 from tests.scale import trials
 from tests.services.clock import StillClock
 
-FLIPS_A_COLUMN = trials(6, full=10_000)
+# The big count is kept in test_bits.py; here each column is bent on both databases.
+FLIPS_A_COLUMN = trials(6, full=200)
 
 # table, its key columns, the column that is bent
 COLUMNS = [
@@ -103,6 +104,8 @@ def _flipped(value: Any, chosen: random.Random) -> Any:
         "INSERT INTO tile (log, tree, level, position, data) VALUES (1, 'sm3', 7, 0, 'x')",
         "DELETE FROM checkpoint WHERE size = 601",
         "DELETE FROM checkpoint WHERE size = 250",
+        "DELETE FROM checkpoint WHERE size = 0",
+        "UPDATE tile SET tree = 'sm4' WHERE level = 1 AND tree = 'sm3'",
         "UPDATE checkpoint SET size = 251 WHERE size = 250",
         "UPDATE log SET size = 600",
         "UPDATE anchor SET size = 250 WHERE size = 1",
