@@ -27,6 +27,7 @@ from typing import Any, Final
 from adapters.ledger_service import LedgerService
 from adapters.sql.ledger_open import open_ledger_database
 from adapters.sql.ledger_store import SqlLedgerStore
+from benchmarks.ledger_document import document
 from benchmarks.ledger_peer import Peer, measure_peer
 from benchmarks.processes import Measured, first_in_line
 from benchmarks.story import cpu
@@ -269,6 +270,8 @@ def main() -> None:
         "peer": {"name": "pymerkle", "version": peer.version, "leaves": peer.leaves},
         "figures": [line.to_value() for line in lines],
     }
+    if arguments.document:
+        arguments.document.write_text(document(report), "utf-8")
     if arguments.json:
         print(json.dumps(report, ensure_ascii=False))
 
@@ -278,6 +281,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.ledger", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object; lines go to standard error always")
+    parser.add_argument("--document", type=Path, help="write the figures there, in Markdown")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measured load")
     parser.add_argument("--leaves", type=int, default=10_000_000, help="of the tree that proofs are made in")
     parser.add_argument("--audit-leaves", type=int, default=1_000_000, help="of the log that is audited")

@@ -28,7 +28,7 @@ from ledger.layout import (
 )
 
 LOG_PREFIX: Final = "/log/"
-_EXACT: Final = ("checkpoint", "log.json")
+_EXACT: Final = (str(CheckpointPath()), str(DocumentPath()))
 _BRANCHES: Final = ("tile", "sm3", "note", "anchor")
 # Starts of the paths below: programs call them.
 LOG_FILE_PATHS: Final = (

@@ -186,12 +186,13 @@ def test_at_twice_the_letters_nothing_is_cut_off(served: Served, opened: Open) -
 def test_the_proof_is_computed_again_in_the_browser(opened: Open) -> None:
     page = opened("entry")
     page.get_by_role("button", name="在我的浏览器里再算一遍").click()
-    expect(page.get_by_text("您的浏览器算出的根与检查点一致。")).to_be_visible()
+    expect(page.get_by_text("您的浏览器在 SM3 与 SHA-256 两棵树里算出的根都与检查点一致。")).to_be_visible()
 
 
-def test_a_root_that_is_another_is_noticed_in_the_browser(opened: Open) -> None:
+@pytest.mark.parametrize("root", ["rootSm3", "rootSha256"])
+def test_a_root_that_is_another_is_noticed_in_the_browser(opened: Open, root: str) -> None:
     page = opened("entry")
-    page.evaluate("document.querySelector('[data-proof]').dataset.root = '00'.repeat(32)")
+    page.evaluate("(name) => { document.querySelector('[data-proof]').dataset[name] = '00'.repeat(32) }", root)
     page.get_by_role("button", name="在我的浏览器里再算一遍").click()
     expect(page.get_by_text("您的浏览器算出的根与检查点不一致。")).to_be_visible()
 

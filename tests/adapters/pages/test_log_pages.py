@@ -82,8 +82,8 @@ def test_an_entry_is_shown_with_its_proof_and_its_receipt(play: Play) -> None:
         data = (await house.get("/log/1/receipt.json")).content
         verified = verify_receipt(Receipt.parse(data), trust=house.parts.log_trust)
         assert verified.index == 1
-        assert verified.checkpoint.root_sm3.hex() in page.text
-        assert f'data-root="{verified.checkpoint.root_sha256.hex()}"' in page.text
+        assert f'data-root-sm3="{verified.checkpoint.root_sm3.hex()}"' in page.text
+        assert f'data-root-sha256="{verified.checkpoint.root_sha256.hex()}"' in page.text
 
     play(story)
 
