@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from adapters.ledger_turns import TurnAppends
 from adapters.publication import LogFolder, Publisher
+from adapters.turns import Turns
 from crypto.errors import TrustError
 from crypto.keys import SigningKey
 from ledger.anchor import AnchorDriver, AnchorEvidence
@@ -80,7 +80,7 @@ class LedgerService:
         self._pool: GroupCommit[Entry, list[Sequenced]] = GroupCommit(
             self._commit, most=MAX_POOL_ENTRIES, name="ledger-write"
         )
-        self._turns = TurnAppends(self._pool)
+        self._turns = Turns(self._pool)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="ledger-read")
         self._anchoring = ThreadPoolExecutor(1, thread_name_prefix="ledger-anchor")
 
@@ -156,7 +156,7 @@ class LedgerService:
         entries = [Entry(body, key) for body, key in bodies]
         indices: list[int] = []
         for at in range(0, len(entries), MAX_POOL_ENTRIES):
-            indices += [place.index for place in await self._turns.append(entries[at : at + MAX_POOL_ENTRIES])]
+            indices += [place.index for place in await self._turns.request(entries[at : at + MAX_POOL_ENTRIES])]
         return indices
 
     async def receipt(self, index: int) -> Receipt:
@@ -253,35 +253,15 @@ class LedgerService:
         return await asyncio.wrap_future(_submitted(pool, work))
 
 
-class _Gathering:
-    """Events of one turn of the event loop, and who waits for them."""
-
-    __slots__ = ("events", "loop", "waiting")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.events: list[AuditEvent] = []
-        self.waiting: list[asyncio.Future[None]] = []
-
-    def answer(self, failure: BaseException | None) -> None:
-        for waiter in self.waiting:
-            if waiter.done():  # its caller went away; the event is written all the same
-                continue
-            if failure is None:
-                waiter.set_result(None)
-            else:
-                waiter.set_exception(failure)
-
-
 class AuditService:
     """The audit trail for asynchronous callers: one call, durable when it returns."""
 
     def __init__(self, store: AuditStore) -> None:
         self._log = AuditLog(store)
-        self._gathering: _Gathering | None = None
         self._pool: GroupCommit[AuditEvent, AuditHead] = GroupCommit(
             self._commit, most=MAX_AUDIT_POOL, name="audit-write"
         )
+        self._turns = Turns(self._pool)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="audit-read")
 
     def start(self) -> None:
@@ -295,28 +275,7 @@ class AuditService:
 
     async def record(self, event: AuditEvent) -> None:
         """Chain the event. Raises LedgerUnavailable; then the act must not go on unrecorded."""
-        loop = asyncio.get_running_loop()
-        gathering = self._gathering
-        if gathering is None or gathering.loop is not loop or len(gathering.events) == MAX_AUDIT_POOL:
-            # One hand-over to the writing thread for all that happens in this turn of the event loop.
-            self._gathering = gathering = _Gathering(loop)
-            loop.call_soon(self._hand_over, gathering)
-        waiter = loop.create_future()
-        gathering.events.append(event)
-        gathering.waiting.append(waiter)
-        await waiter
-
-    def _hand_over(self, gathering: _Gathering) -> None:
-        if self._gathering is gathering:
-            self._gathering = None
-        try:
-            answer = self._pool.submit(gathering.events)
-        except LedgerError as refused:
-            gathering.answer(refused)
-            return
-        asyncio.wrap_future(answer, loop=gathering.loop).add_done_callback(
-            lambda done: gathering.answer(done.exception())
-        )
+        await self._turns.request([event])
 
     async def latest(self, limit: int, below: int | None = None) -> list[tuple[int, AuditEvent]]:
         """Return events with their places, newest first."""

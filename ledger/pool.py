@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
 from ledger.errors import LedgerError, LedgerUnavailable
 
@@ -19,15 +19,6 @@ MAX_WAITING: Final = 65_536
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
-Heard_contra = TypeVar("Heard_contra", contravariant=True)
-
-
-class _Hears(Protocol[Heard_contra]):
-    """Who waits for an answer: a future, or one of several that share one."""
-
-    def set_running_or_notify_cancel(self) -> bool: ...
-    def set_result(self, result: Heard_contra, /) -> None: ...
-    def set_exception(self, exception: BaseException, /) -> None: ...
 
 
 class _Together(Generic[Answer]):
@@ -35,6 +26,7 @@ class _Together(Generic[Answer]):
 
     def __init__(self, count: int) -> None:
         self.answers: Future[list[Answer | BaseException]] = Future()
+        self.answers.set_running_or_notify_cancel()  # from now on nobody can cancel it
         self._given: dict[int, Answer | BaseException] = {}
         self._count = count
 
@@ -42,23 +34,6 @@ class _Together(Generic[Answer]):
         self._given[place] = answer
         if len(self._given) == self._count:
             self.answers.set_result([self._given[place] for place in range(self._count)])
-
-
-class _Share(Generic[Answer]):
-    """One caller among several. It cannot be cancelled alone."""
-
-    def __init__(self, together: _Together[Answer], place: int) -> None:
-        self._together = together
-        self._place = place
-
-    def set_running_or_notify_cancel(self) -> bool:
-        return True
-
-    def set_result(self, result: Answer, /) -> None:
-        self._together.give(self._place, result)
-
-    def set_exception(self, exception: BaseException, /) -> None:
-        self._together.give(self._place, exception)
 
 
 class GroupCommit(Generic[Item, Answer]):
@@ -70,7 +45,7 @@ class GroupCommit(Generic[Item, Answer]):
         """`commit` answers each request of a pool, or raises for all; a pool has at most `most` items."""
         self._commit = commit
         self._most = most
-        self._waiting: deque[tuple[Sequence[Item], _Hears[Answer]]] = deque()
+        self._waiting: deque[tuple[Sequence[Item], _Together[Answer], int]] = deque()
         self._count = 0
         self._closed = False
         self._wake = threading.Condition()
@@ -88,60 +63,42 @@ class GroupCommit(Generic[Item, Answer]):
         if self._thread.ident is not None:
             self._thread.join()
 
-    def submit(self, items: Sequence[Item]) -> Future[Answer]:
-        """Queue a request of 1 to `most` items; the future holds its answer once that is durable.
+    def submit(self, requests: Sequence[Sequence[Item]]) -> Future[list[Answer | BaseException]]:
+        """Queue callers' requests of 1 to `most` items; the future holds each one's answer, or what it met, once durable.
 
-        Raises LedgerUnavailable (rule `closed` or `backlog`); then nothing of it will be written.
+        One future for all: one for each would wake the callers' thread once for each. Raises LedgerUnavailable (rule
+        `pool_size`, `closed` or `backlog`); then nothing of any of them will be written.
         """
-        answer: Future[Answer] = Future()
-        self._queue([(items, answer)])
-        return answer
-
-    def submit_many(self, requests: Sequence[Sequence[Item]]) -> Future[list[Answer | BaseException]]:
-        """Queue several callers' requests with one future for all: each one's answer, or what it met, in order.
-
-        A future for each would wake the callers' thread once for each. Raises as `submit` does, for all of them.
-        """
-        together = _Together[Answer](len(requests))
-        self._queue([(items, _Share(together, place)) for place, items in enumerate(requests)])
-        return together.answers
-
-    def _queue(self, requests: Sequence[tuple[Sequence[Item], _Hears[Answer]]]) -> None:
-        if not all(1 <= len(items) <= self._most for items, _ in requests):
+        if not all(1 <= len(items) <= self._most for items in requests):
             raise LedgerUnavailable(field="items", rule="pool_size", most=self._most)
-        count = sum(len(items) for items, _ in requests)
+        together = _Together[Answer](len(requests))
+        count = sum(len(items) for items in requests)
         with self._wake:
             if self._closed:
                 raise LedgerUnavailable(rule="closed")
             if self._count + count > MAX_WAITING:
                 raise LedgerUnavailable(rule="backlog")
-            self._waiting += requests
+            self._waiting += [(items, together, place) for place, items in enumerate(requests)]
             self._count += count
             self._wake.notify()
+        return together.answers
 
     def _run(self) -> None:
         while pool := self._gather():
-            taken = [(items, answer) for items, answer in pool if answer.set_running_or_notify_cancel()]
-            if not taken:
-                continue
+            outcomes: Sequence[Answer | BaseException]
             try:
-                outcomes = self._commit([items for items, _ in taken])
+                outcomes = self._commit([items for items, _, _ in pool])
             except Exception as error:  # noqa: BLE001 - whatever it is, every caller of the pool must hear of it
-                for _, answer in taken:
-                    answer.set_exception(error)
-                continue
-            for (_, answer), outcome in zip(taken, outcomes, strict=True):
-                if isinstance(outcome, LedgerError):
-                    answer.set_exception(outcome)
-                else:
-                    answer.set_result(outcome)
+                outcomes = [error for _ in pool]
+            for (_, together, place), outcome in zip(pool, outcomes, strict=True):
+                together.give(place, outcome)
 
-    def _gather(self) -> list[tuple[Sequence[Item], _Hears[Answer]]]:
+    def _gather(self) -> list[tuple[Sequence[Item], _Together[Answer], int]]:
         """Wait for work and take as many whole requests as a pool holds; empty once closed and drained."""
         with self._wake:
             while not self._waiting and not self._closed:
                 self._wake.wait()
-            pool: list[tuple[Sequence[Item], _Hears[Answer]]] = []
+            pool: list[tuple[Sequence[Item], _Together[Answer], int]] = []
             room = self._most
             while self._waiting and len(self._waiting[0][0]) <= room:
                 pool.append(self._waiting.popleft())

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from adapters.http.errors import CORRELATION_BYTES
 from adapters.http.scopes import HeaderList, tabulate
 from adapters.observe.log import Log, shortened_address
 
-CORRELATION_BYTES = 8
 _REFERENCE = b"x-correlation-id"
 # A header that could make the answer another one, or say that the request was not addressed to us.
 _UNUSUAL = frozenset(

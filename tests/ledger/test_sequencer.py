@@ -335,20 +335,20 @@ def test_many_callers_share_pools_and_each_hears_of_its_own_entries(
     sequencer = new_sequencer(store)
     sequencer.open()
     pool: GroupCommit[Entry, list[Sequenced]] = GroupCommit(sequencer.commit, most=MAX_POOL_ENTRIES, name="test")
-    answers = [pool.submit([entry(number)]) for number in range(400)]
-    conflicting = pool.submit([replace(entry(3), body=b"other")])
+    answers = [pool.submit([[entry(number)]]) for number in range(400)]
+    conflicting = pool.submit([[replace(entry(3), body=b"other")]])
     pool.start()
-    assert [answer.result(30)[0].index for answer in answers] == list(range(400))
-    with pytest.raises(IdempotencyConflict):
-        conflicting.result(30)
+    assert [answer.result(30) for answer in answers] == [[[Sequenced(at, duplicate=False)]] for at in range(400)]
+    [refused] = conflicting.result(30)
+    assert isinstance(refused, IdempotencyConflict)
     pool.close()
     with pytest.raises(LedgerUnavailable):
-        pool.submit([entry(500)])
+        pool.submit([[entry(500)]])
     assert len(store.checkpoints(10, None)) == 2  # the empty tree's, and one for all four hundred
     assert _clean(store, keys) == 400
 
 
-def test_an_answer_nobody_waits_for_any_more_does_not_stop_the_pool() -> None:
+def test_a_caller_that_gives_up_undoes_nothing_and_does_not_stop_the_pool() -> None:
     committed: list[str] = []
 
     def commit(requests: Sequence[Sequence[str]]) -> list[int]:
@@ -356,12 +356,12 @@ def test_an_answer_nobody_waits_for_any_more_does_not_stop_the_pool() -> None:
         return [len(request) for request in requests]
 
     pool: GroupCommit[str, int] = GroupCommit(commit, most=2, name="test")
-    given_up, waiting, third = pool.submit(["a"]), pool.submit(["b"]), pool.submit(["c", "d"])
-    assert given_up.cancel()
+    given_up, waiting, third = pool.submit([["a"]]), pool.submit([["b"]]), pool.submit([["c", "d"]])
+    assert not given_up.cancel()
     pool.start()
-    assert (waiting.result(10), third.result(10)) == (1, 2)
+    assert (waiting.result(10), third.result(10)) == ([1], [2])
     pool.close()
-    assert committed == ["b", "c", "d"]
+    assert committed == ["a", "b", "c", "d"]
 
 
 def test_a_pool_that_fails_tells_every_caller_and_the_next_one_is_served() -> None:
@@ -374,25 +374,25 @@ def test_a_pool_that_fails_tells_every_caller_and_the_next_one_is_served() -> No
         return [1 for _ in requests]
 
     pool: GroupCommit[str, int] = GroupCommit(commit, most=2, name="test")
-    first, second, third = (pool.submit([name]) for name in "abc")
+    first, second, third = (pool.submit([[name]]) for name in "abc")
     pool.start()
     for answer in (first, second):
-        with pytest.raises(IntegrityBroken):
-            answer.result(10)
-    assert third.result(10) == 1
+        [failure] = answer.result(10)
+        assert isinstance(failure, IntegrityBroken)
+    assert third.result(10) == [1]
     with pytest.raises(LedgerUnavailable):
-        pool.submit(["a", "b", "c"])
+        pool.submit([["a", "b", "c"]])
     with pytest.raises(LedgerUnavailable):
-        pool.submit([])
+        pool.submit([[]])
     pool.close()
 
 
 def test_a_backlog_beyond_its_bound_is_refused_at_once() -> None:
     pool: GroupCommit[int, int] = GroupCommit(lambda requests: [0 for _ in requests], most=4096, name="test")
     for _ in range(MAX_WAITING // 4096):
-        pool.submit(range(4096))
+        pool.submit([range(4096)])
     with pytest.raises(LedgerUnavailable):
-        pool.submit([0])
+        pool.submit([[0]])
     pool.start()
     pool.close()
 

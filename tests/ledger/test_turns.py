@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters.ledger_turns import TurnAppends
+from adapters.turns import Turns
 from ledger import pool as pools
 from ledger.entry import Entry, Sequenced
 from ledger.errors import CheckpointConflict, IdempotencyConflict, LedgerError, LedgerUnavailable
@@ -41,9 +41,11 @@ class Committing:
         return outcomes
 
 
-def _opened(committing: Committing, *, most: int = 64) -> tuple[GroupCommit[Entry, list[Sequenced]], TurnAppends]:
+def _opened(
+    committing: Committing, *, most: int = 64
+) -> tuple[GroupCommit[Entry, list[Sequenced]], Turns[Entry, list[Sequenced]]]:
     pool: GroupCommit[Entry, list[Sequenced]] = GroupCommit(committing, most=most, name="turns")
-    return pool, TurnAppends(pool)
+    return pool, Turns(pool)
 
 
 def test_each_caller_hears_its_own_answer_from_one_pool(run: Run) -> None:
@@ -52,7 +54,7 @@ def test_each_caller_hears_its_own_answer_from_one_pool(run: Run) -> None:
 
     async def story() -> None:
         waiting = [
-            turns.append([Entry(b"taken", entry(at).idempotency_key)] if at % 5 == 0 else [entry(at)] * (at % 3 + 1))
+            turns.request([Entry(b"taken", entry(at).idempotency_key)] if at % 5 == 0 else [entry(at)] * (at % 3 + 1))
             for at in range(20)
         ]
         answers = await asyncio.gather(*waiting, return_exceptions=True)
@@ -76,7 +78,7 @@ def test_more_than_a_pool_holds_is_answered_when_the_last_is_there(run: Run) -> 
     pool, turns = _opened(committing, most=8)
 
     async def story() -> None:
-        answers = await asyncio.gather(*(turns.append([entry(at), entry(at + 1)]) for at in range(21)))
+        answers = await asyncio.gather(*(turns.request([entry(at), entry(at + 1)]) for at in range(21)))
         assert [place.index for answer in answers for place in answer] == list(range(42))
         assert len(committing.pools) == 6
 
@@ -91,10 +93,10 @@ def test_a_failure_of_the_pool_is_everybodys_and_the_next_pool_goes_on(run: Run)
 
     async def story() -> None:
         committing.failure = CheckpointConflict(field="head", rule="expected")
-        answers = await asyncio.gather(*(turns.append([entry(at)]) for at in range(3)), return_exceptions=True)
+        answers = await asyncio.gather(*(turns.request([entry(at)]) for at in range(3)), return_exceptions=True)
         assert [type(answer) for answer in answers] == [CheckpointConflict] * 3
         committing.failure = None
-        assert await turns.append([entry(9)]) == [Sequenced(0, duplicate=False)]
+        assert await turns.request([entry(9)]) == [Sequenced(0, duplicate=False)]
 
     pool.start()
     run(story())
@@ -107,7 +109,9 @@ def test_where_not_all_have_room_those_that_have_are_taken(run: Run, monkeypatch
     pool, turns = _opened(committing)
 
     async def story() -> None:
-        waiting = asyncio.gather(*(turns.append([entry(at), entry(at + 1)]) for at in range(4)), return_exceptions=True)
+        waiting = asyncio.gather(
+            *(turns.request([entry(at), entry(at + 1)]) for at in range(4)), return_exceptions=True
+        )
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         pool.start()  # only now: what waits has filled the room
@@ -124,8 +128,8 @@ def test_a_closed_pool_refuses_and_a_caller_that_went_away_keeps_nobody_waiting(
     pool, turns = _opened(committing)
 
     async def story() -> None:
-        leaving = asyncio.create_task(turns.append([entry(1)]))
-        staying = asyncio.create_task(turns.append([entry(2)]))
+        leaving = asyncio.create_task(turns.request([entry(1)]))
+        staying = asyncio.create_task(turns.request([entry(2)]))
         await asyncio.sleep(0)
         leaving.cancel()
         pool.start()
@@ -133,6 +137,6 @@ def test_a_closed_pool_refuses_and_a_caller_that_went_away_keeps_nobody_waiting(
         assert leaving.cancelled()
         await asyncio.to_thread(pool.close)
         with pytest.raises(LedgerUnavailable):
-            await turns.append([entry(3)])
+            await turns.request([entry(3)])
 
     run(story())

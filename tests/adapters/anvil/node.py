@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import socket
 import subprocess
 import time
@@ -13,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from web3 import HTTPProvider, Web3
@@ -23,32 +20,8 @@ from tests.protocol.clients import programs
 
 FOLDER: Final = Path(__file__).parent
 PROGRAM: Final = FOLDER / "node_modules" / "@foundry-rs" / "anvil-linux-amd64" / "bin" / "anvil"
-INSTALL_S: Final = 240
 START_S: Final = 60
 PURSE_WEI: Final = 10**20
-
-
-def install() -> None:
-    """Install exactly what package-lock.json lists, once for each lock file; a node that is missing is a failure."""
-    lock, stamp = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".installed-from"
-    with lock.open("rb") as alone:
-        fcntl.flock(alone, fcntl.LOCK_EX)  # tests run in several processes
-        listed = lock.read_bytes()
-        if stamp.exists() and stamp.read_bytes() == listed:
-            return
-        found = programs.node()
-        done = subprocess.run(
-            [*found.npm, "ci", "--silent"],
-            cwd=FOLDER,
-            env={**os.environ, "PATH": found.path},
-            capture_output=True,
-            text=True,
-            timeout=INSTALL_S,
-            check=False,
-        )
-        if done.returncode:
-            pytest.fail(f"npm could not install what package-lock.json lists:\n{done.stderr}", pytrace=False)
-        stamp.write_bytes(listed)
 
 
 @dataclass
@@ -115,7 +88,7 @@ class Anvil:
 @contextlib.contextmanager
 def anvil(folder: Path, *arguments: str) -> Iterator[Anvil]:
     """Run a node with its state in the folder; it ends with the block."""
-    install()
+    programs.install(FOLDER)
     node = Anvil(_free_port(), folder, arguments)
     try:
         node.start()

@@ -64,20 +64,20 @@ def _major(program: str) -> int:
     return int(done.stdout) if done.returncode == 0 else 0
 
 
-def install() -> None:
+def install(folder: Path = NODE_FOLDER) -> None:
     """Install exactly what package-lock.json lists, once for each lock file; a library that is missing is a failure."""
-    lock, stamp = NODE_FOLDER / "package-lock.json", NODE_FOLDER / "node_modules" / ".installed-from"
+    lock, stamp = folder / "package-lock.json", folder / "node_modules" / ".installed-from"
     with lock.open("rb") as alone:
         fcntl.flock(alone, fcntl.LOCK_EX)  # tests run in several processes
         if not stamp.exists() or stamp.read_bytes() != lock.read_bytes():
-            _install(stamp, lock.read_bytes())
+            _install(folder, stamp, lock.read_bytes())
 
 
-def _install(stamp: Path, listed: bytes) -> None:
+def _install(folder: Path, stamp: Path, listed: bytes) -> None:
     found = node()
     done = subprocess.run(
         [*found.npm, "ci", "--silent"],
-        cwd=NODE_FOLDER,
+        cwd=folder,
         env={**os.environ, "PATH": found.path},
         capture_output=True,
         text=True,
