@@ -280,7 +280,8 @@ async def _password_of_the_moment(stage: Stage) -> OneUse:
     return OneUse(
         b"",
         lambda got: any("session=" in cookie for cookie in got.cookies),
-        lambda got: got.status in {303, 400, 401, 422},
+        # 429: losers of the same moment count as wrong codes, and after some of them the next has to wait.
+        lambda got: got.status in {303, 400, 401, 422, 429},
         many=requests,
     )
 
