@@ -55,6 +55,7 @@ def document(report: Mapping[str, Any]) -> str:
             "",
             _memory(pairing["memory_mb"]),
             *_floor(pairing.get("floor")),
+            *_above(pairing.get("floor"), pairing["figures"]),
             *_workers(pairing.get("two_workers", ())),
             *_profile(pairing.get("profile")),
         ]
@@ -69,11 +70,26 @@ def _memory(memory: Mapping[str, Any]) -> str:
 def _floor(floor: Mapping[str, Any] | None) -> Iterator[str]:
     if floor is None:
         return
-    plain, flow = floor["plain"]["cpu_us"], floor["code_flow"]["cpu_us"]
     yield ""
-    yield "What no work on the product can remove (`python -m benchmarks.oidc_floor --json`, in the same run): the same three requests over"
-    yield "the same uvicorn and the same SQLite, durable, signed and recorded, but with nothing parsed, checked, limited or logged,"
-    yield f"cost {flow:,.0f} µs of CPU a flow; an empty answer costs {plain:,.0f} µs."
+    yield "What no work on the product can remove (`python -m benchmarks.oidc_floor --json`, in the same run): the same requests over the"
+    yield "same uvicorn and the same SQLite, durable, signed and recorded, but with nothing parsed, checked, limited or logged. An empty"
+    yield f"answer costs {floor['plain']['cpu_us']:,.0f} µs. **Left** is what a target leaves above the floor for everything that makes a provider;"
+    yield "**taken** is what the product takes above it."
+    yield ""
+    yield "| µs CPU | target | floor | left | taken | floor's p99 ms |"
+    yield "|---|---|---|---|---|---|"
+
+
+def _above(floor: Mapping[str, Any] | None, figures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for figure in figures:
+        name = figure["name"]
+        if floor is None or name not in floor:
+            continue
+        least, rate, ratio = floor[name]["cpu_us"], figure["target_per_s"], figure["target_ratio"]
+        target = 1e6 / rate if rate else figure["theirs"]["cpu_us"] / ratio
+        cells = [NAMES[name], f"{target:,.0f}", f"{least:,.0f}", f"{target - least:,.0f}"]
+        cells += [f"{figure['ours']['cpu_us'] - least:,.0f}", f"{floor[name]['p99_ms']:.2f}"]
+        yield f"| {' | '.join(cells)} |"
 
 
 def _figures(figures: Sequence[Mapping[str, Any]]) -> Iterator[str]:

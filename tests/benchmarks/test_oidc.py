@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.oidc_document import document
 from benchmarks.oidc_figures import TARGETS, Cost, Figure, Scaling, Slice
+from benchmarks.oidc_floor import measure_floor
 from benchmarks.oidc_load import Answer, CodeFlow, Refresh, Repeat, Unexpected, drive, with_form
 from benchmarks.oidc_profile import profile_of
 from benchmarks.oidc_servers import PERSON, ROOT, Stores, ours
@@ -153,6 +154,7 @@ def test_the_document_shows_every_figure_with_its_verdict() -> None:
                 "embedded": {
                     "figures": figures,
                     "memory_mb": {"edutrust": 88.0, "oidc-provider": 170.0, "target": 120.0, "met": True},
+                    "floor": {name: {"cpu_us": 30.0, "p99_ms": 2.0} for name in ("plain", "userinfo", "code_flow")},
                     "two_workers": scaling,
                     "profile": {"cpu_us": 400.0, "sections": [("audit trail", 0.25)]},
                 }
@@ -163,4 +165,16 @@ def test_the_document_shows_every_figure_with_its_verdict() -> None:
     assert "| code flow, ES256 | 12,000 | 12,000 | 1.00 | 80 | 80 | 1.00 | 5.00 | × 1.5 | **no** |" in text
     assert "| userinfo | 1,000 | 1,700 | 1.70 | 1.92 | × 1.8 | by CPU |" in text
     assert "Memory after it all: 88.0 MB (target 120, met), the peer 170.0 MB." in text
+    # What the target leaves above the floor, and what we take: 1e6 / 10,000 - 30; 80 / 1.5 - 30; 80 - 30.
+    assert "| userinfo | 100 | 30 | 70 | 50 | 2.00 |" in text
+    assert "| code flow, ES256 | 53 | 30 | 23 | 50 | 2.00 |" in text
+    assert "| refresh" not in text.partition("floor's p99")[2].partition("two workers")[0], (
+        "nothing is said that was not measured"
+    )
     assert "| audit trail | 25.0% | 100 |" in text
+
+
+def test_the_floor_answers_every_request_that_the_product_is_asked(tmp_path: Path) -> None:
+    floor = measure_floor(tmp_path, min(os.sched_getaffinity(0)), seconds=0.2, rounds=1)
+    assert set(floor) == {"plain", *ALL} - {"discovery", "jwks", "code_flow_sm2"}
+    assert all(one["cpu_us"] > 0 and one["per_s"] > 0 and one["p99_ms"] > 0 for one in floor.values())
