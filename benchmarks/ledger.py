@@ -39,7 +39,8 @@ from ledger.sequencer import MAX_POOL_ENTRIES, Sequencer
 from ledger.tiles import TileId, TileTree, extend, right_edge
 from tests.ledger.parts import ORIGIN, Keys, make_keys
 from tests.services import postgres
-from tests.services.tables import make_tables, statements
+from tests.services.databases import statements
+from tests.services.tables import make_tables
 
 RECORD_BYTES: Final = 200
 """About what the entry of one credential takes."""

@@ -17,7 +17,7 @@ import pytest
 
 from adapters.sql.engine import Database, open_database
 from adapters.sql.targets import SCHEMA_OF_ROOM
-from tests.services import browser, loops, postgres, redis, tables
+from tests.services import browser, databases, loops, postgres, redis, tables
 from tests.services.clock import StillClock
 
 if TYPE_CHECKING:
@@ -41,12 +41,9 @@ def postgres_url(postgres_server: str, request: pytest.FixtureRequest) -> Iterat
     """URL of a database of this test: with the tables where the test asks for `migrated`, else empty."""
     name = f"t_{secrets.token_hex(8)}"
     url = postgres_server.rpartition("/")[0] + f"/{name}"
-    if "migrated" in request.fixturenames:
-        tables.create_database(url)
-    else:
-        tables.statements(postgres_server, f"CREATE DATABASE {name}")
+    databases.create(url, migrated="migrated" in request.fixturenames)
     yield url
-    tables.statements(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+    databases.give_back(url)
 
 
 @pytest.fixture(scope="session")
@@ -125,15 +122,19 @@ def clock() -> StillClock:
 # Files that take longest, by the second: begun first, so that no process works on one of them after all others are done.
 LONGEST = (
     "tests/e2e/",
-    "tests/advisories/test_lockout",
+    "tests/protocol/test_single_use",
     "tests/protocol/test_degradation",
     "tests/crypto/test_kernel",
     "tests/adapters/test_workers",
-    "tests/protocol/test_single_use",
+    "tests/advisories/test_lockout",
     "tests/adapters/pages/",
     "tests/protocol/clients/",
+    "tests/adapters/test_anchor",
+    "tests/crypto/test_fuzz",
+    "tests/idp/token/test_redemption",
     "tests/ledger/",
     "tests/chain/",
+    "tests/protocol/",
 )
 
 

@@ -18,7 +18,6 @@ from cryptography.x509.oid import NameOID
 from pypdf import PdfReader
 
 from adapters.certificate_press import PooledCertificatePress, Sealing
-from adapters.web.catalogue import load
 from credentials.accreditation import KeyPurpose
 from credentials.bundle import Bundle
 from credentials.certificate import CertificateNotInForce
@@ -35,6 +34,7 @@ from credentials.verification import MAX_PDF_BYTES, verify_file
 from idp.authority.errors import SignInRequired
 from tests.credentials.world import BASE, OTHER_SCHOOL, SCHOOL, World, graduate, holder, play
 from tests.services.clock import StillClock
+from tests.services.pages import translators
 
 CODE = re.compile(r"\b[2-9A-HJ-NP-Z]{4}(?:-[2-9A-HJ-NP-Z]{4}){3}\b")
 
@@ -52,7 +52,7 @@ def press_of(world: World) -> Iterator[PooledCertificatePress]:
         sharing=world.services.sharing,
         keys=world.keys,
         issuers=Issuers(BASE),
-        translators=load(),
+        translators=translators(),
         clock=world.clock,
     )
     try:
@@ -302,7 +302,7 @@ def test_a_page_sealed_with_another_schools_key_is_invalid(url: str, tmp_path: P
             sharing=world.services.sharing,
             keys=world.keys,
             issuers=Issuers(BASE),
-            translators=load(),
+            translators=translators(),
             clock=world.clock,
         )
         pdf = await press.certificate(holder(held.holder), held.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from adapters.kek import create_kek
 from tests.services.ports import free_port
 
 EDUTRUST: Final = (sys.executable, "-m", "adapters.cli")
@@ -128,7 +130,7 @@ def command(folder: Path, port: int, *more: str) -> list[str]:
     """Return the command on a data folder whose key file is there."""
     data = folder / "data"
     if not data.exists():
-        subprocess.run([*EDUTRUST, "keys", "init", "--data-dir", str(data)], capture_output=True, check=True)
+        create_kek(data / "kek", random_bytes=secrets.token_bytes)
     files = ["--clients", write(folder / "clients.json", CLIENTS), "--users", write(folder / "users.json", USERS)]
     return [*EDUTRUST, "run", "--data-dir", str(data), "--port", str(port), *files, *more]
 

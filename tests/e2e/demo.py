@@ -21,7 +21,7 @@ import pytest
 from tests.services.ports import free_port
 
 ROOT = Path(__file__).parents[2]
-# The first start hashes three hundred passwords; the rest is seconds.
+# The first start enrols three hundred people.
 START_TIMEOUT_S = 180
 STOP_TIMEOUT_S = 30
 PORTS = 3

@@ -17,6 +17,7 @@ from adapters.settings import check_settings
 from ledger.checkpoint import LogIdentity
 from ledger.merkle import HashAlg
 from ledger.proof_file import ProofFile, verify_proof_file
+from ledger.publication import NOTE_EVERY_S
 from tests.e2e.demo import Demo
 from tests.ledger.following import serving
 from tests.ledger.parts import entries
@@ -59,8 +60,10 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     )
 
     async def story() -> LogIdentity:
-        async with open_parts(settings, clock=lambda: int(time.time()), random_bytes=os.urandom) as parts:
+        now = int(time.time()) - 3 * NOTE_EVERY_S
+        async with open_parts(settings, clock=lambda: now, random_bytes=os.urandom) as parts:
             for some in (entries(0, 100), entries(100, COUNT)):
+                now += NOTE_EVERY_S  # so that the note of each is kept
                 await parts.ledger.append([(one.body, one.idempotency_key) for one in some])
             return parts.ledger.identity
 

@@ -73,7 +73,7 @@ def test_a_page_fits_both_widths_and_both_languages_and_axe_finds_nothing(stage:
     path = address(stage.issued).removeprefix(stage.demo.origin)
     # axe sees each page on a phone in the dark and at a desk in the light: the colours differ, and what is stacked.
     for language, scheme in (("zh-CN", "dark"), ("en", "light")):
-        with stage.people.at(
+        with stage.people.looking(
             stage.chromium, login, viewport=PHONE, locale=language, color_scheme=scheme, reduced_motion="reduce"
         ) as page:
             answer = page.goto(stage.demo.origin + path)

@@ -20,8 +20,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from adapters.kek import create_kek
 from adapters.settings import check_settings
-from adapters.sql.migrate import upgrade_all
 from tests.services.ports import free_port
+from tests.services.tables import make_tables
 
 ROOT = Path(__file__).parents[2]
 START_S = 120.0
@@ -254,7 +254,7 @@ def fleet_over(
         if number == 0:
             made = check_settings(settings)
             create_kek(made.kek_file, random_bytes=os.urandom)
-            upgrade_all(made.database_url)
+            make_tables(made.database_url)
     with ExitStack() as stack:
         for member in members:
             stack.callback(member.end)

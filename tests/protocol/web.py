@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Sequence
+from functools import cache
 
 import httpx
 
 from adapters.http.outbound import OutboundClient
 
 PUBLIC_ADDRESS = "93.184.215.14"
+
+
+@cache
+def _system_trust() -> ssl.SSLContext:
+    """Return what the client makes by itself, read once a process: a hundred and fifty certificates."""
+    return ssl.create_default_context()
 
 
 class Web:
@@ -33,9 +41,8 @@ class Web:
 
     def client(self) -> OutboundClient:
         """Return the service's client with this web below it."""
-        if self._sockets:
-            return OutboundClient(allow=(), resolve=self._resolve)
-        return OutboundClient(allow=(), resolve=self._resolve, transport=self._transport)
+        transport = None if self._sockets else self._transport
+        return OutboundClient(allow=(), resolve=self._resolve, tls=_system_trust(), transport=transport)
 
     async def _resolve(self, host: str, _port: int) -> Sequence[str]:
         return self.names.get(host, [PUBLIC_ADDRESS])

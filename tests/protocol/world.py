@@ -33,9 +33,7 @@ from adapters.sql.idp_authority import SqlAuthorityStore
 from adapters.sql.idp_keys import SqlKeyStore
 from adapters.sql.idp_registry import SqlRegistryStore
 from adapters.sql.idp_transient import SqlTransientStore
-from adapters.web.assets import Assets
-from adapters.web.catalogue import load
-from adapters.web.render import Frame, Pages, environment
+from adapters.web.render import Frame, Pages
 from crypto.errors import TrustError
 from crypto.jwk import SM2_CURVE
 from crypto.keys import KeyRecord, KeyState, export_private, generate_signing_key
@@ -56,6 +54,7 @@ from tests.conftest import OpenDatabase
 from tests.idp.registry.people import FIRST, REGION, id_number, request, school_row
 from tests.protocol.web import Web
 from tests.services.clock import StillClock
+from tests.services.pages import plain_templates, translators
 
 ISSUER = "https://id.example.edu.cn"
 PASSWORD = "correct horse battery"
@@ -132,11 +131,6 @@ class Trail:
 
     def actions(self) -> list[str]:
         return [event.action for event in self.events]
-
-
-class _Assets:
-    def url(self, name: str) -> str:
-        return f"/static/{name}"
 
 
 class _Frame:
@@ -435,7 +429,7 @@ async def open_world(
             step_key=b"step key of the tests, 32 bytes.",
             passwords=passwords,
             audit=trail,
-            render=Pages(environment(cast("Assets", _Assets())), load(), frame),
+            render=Pages(plain_templates(), translators(), frame),
             fetch=web.client().get,
             clock=clock,
             random_bytes=secrets.token_bytes,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.services import databases
 from tests.services.ports import free_port
 
 START_TIMEOUT_S = 60
@@ -81,9 +82,11 @@ def running() -> Iterator[str]:
         call(
             control, "-D", str(data), "-l", str(home / "log"), "-o", options, "-t", str(START_TIMEOUT_S), "-w", "start"
         )
+        url = f"postgresql://edutrust@127.0.0.1:{port}/postgres"
         try:
-            yield f"postgresql://edutrust@127.0.0.1:{port}/postgres"
+            yield url
         finally:
+            databases.forget(url)
             call(control, "-D", str(data), "-m", "immediate", "-w", "stop")
     finally:
         shutil.rmtree(home, ignore_errors=True)

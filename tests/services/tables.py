@@ -6,20 +6,14 @@ right is tested in `tests/adapters/test_migrate.py`, on databases that they made
 
 from __future__ import annotations
 
-import asyncio
 import atexit
-import secrets
 import shutil
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
-import asyncpg
-
-from adapters.sql.migrate import SCHEMA_OF_ROOM, SqliteTarget, target_of, upgrade, upgrade_all
-
-_made: set[str] = set()
+from adapters.sql.migrate import SCHEMA_OF_ROOM, SqliteTarget, target_of, upgrade
+from tests.services import databases
 
 
 def make_tables(url: str, *rooms: str) -> None:
@@ -29,8 +23,7 @@ def make_tables(url: str, *rooms: str) -> None:
     """
     wanted = rooms or tuple(SCHEMA_OF_ROOM)
     if not url.startswith("sqlite:///"):
-        if url not in _made:
-            create_database(url, anew=True)
+        databases.make_tables(url)
         return
     of_file: dict[Path, list[str]] = {}
     for room in wanted:
@@ -43,31 +36,6 @@ def make_tables(url: str, *rooms: str) -> None:
                 upgrade(room, target_of(room, url))
         else:
             shutil.copy(_file(tuple(its_rooms)), path)
-
-
-def create_database(url: str, *, anew: bool = False) -> None:
-    """Create the PostgreSQL database named in `url`, with the tables of every room; `anew`: there is an empty one."""
-    server, _, name = url.rpartition("/")
-    template = _template(server)
-    drop = [f"DROP DATABASE {name}"] if anew else []
-    statements(f"{server}/postgres", *drop, f"CREATE DATABASE {name} TEMPLATE {template}")
-    _made.add(url)
-
-
-def statements(url: str, *sql: str) -> None:
-    """Run statements, each by itself, in the PostgreSQL database at `url`."""
-
-    async def story() -> None:
-        connection = await asyncpg.connect(url)
-        try:
-            for statement in sql:
-                await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    # A thread of its own, because the caller may already be inside an event loop.
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        pool.submit(lambda: asyncio.run(story())).result()
 
 
 @cache
@@ -87,11 +55,3 @@ def _file(rooms: tuple[str, ...]) -> Path:
     (made,) = {path for path in folder.iterdir() if path.suffix == ".sqlite3"}
     assert [path.name for path in folder.iterdir()] == [made.name], "nothing is left in a journal beside the file"
     return made
-
-
-@cache
-def _template(server: str) -> str:
-    name = f"template_{secrets.token_hex(4)}"
-    statements(f"{server}/postgres", f"CREATE DATABASE {name}")
-    upgrade_all(f"{server}/{name}")
-    return name

@@ -28,9 +28,7 @@ from adapters.pages import audit_pages, home_pages, log_files, log_pages, text_p
 from adapters.parts import Parts, open_parts
 from adapters.records import Records, open_records
 from adapters.settings import check_settings
-from adapters.web.assets import Assets
-from adapters.web.catalogue import load
-from adapters.web.render import Frame, Pages, environment
+from adapters.web.render import Frame, Pages
 from credentials.pages import (
     batch_forms,
     batch_pages,
@@ -57,6 +55,7 @@ from idp.registry.names import parse_person_name
 from idp.registry.person_number import PersonNumber
 from idp.registry.school_code import SchoolCode, parse_listed
 from tests.services.clock import StillClock
+from tests.services.pages import assets, templates, translators
 from tests.services.tables import make_tables
 
 ORIGIN = "http://127.0.0.1:8080"
@@ -206,7 +205,7 @@ async def open_house(folder: Path, *, origin: str = ORIGIN) -> AsyncIterator[Hou
             sharing=records.sharing,
             keys=opened.keys,
             issuers=opened.issuers,
-            translators=load(),
+            translators=translators(),
             clock=clock,
         )
         app = _application(parts, opened, actors, press, clock)
@@ -266,9 +265,8 @@ async def _actors(parts: Parts, people: Mapping[str, PersonNumber]) -> dict[str,
 def _application(
     parts: Parts, opened: Records, actors: Mapping[str, Actor], press: PooledCertificatePress, clock: StillClock
 ) -> ASGIApp:
-    translators, assets = load(), Assets()
     frame = Frame(None, None, lambda _request: (), "/signout", "/home")
-    pages = Pages(environment(assets), translators, frame)
+    pages = Pages(templates(), translators(), frame)
     records, issuers, store, register = opened.services, opened.issuers, opened.store, parts.registry
     verify = verify_pages.VerifyDeps(pages, records.desk, clock)
     batch = batch_pages.BatchDeps(pages, records.issuance, register, issuers, clock)
@@ -308,8 +306,8 @@ def _application(
         routes,
         rules=rules,
         pages=pages,
-        translators=translators,
-        assets=assets,
+        translators=translators(),
+        assets=assets(),
         log=Log(clock=clock, write=lambda _line: None),
         limiter=LocalRateLimiter(lambda: float(next(ticks))),
         resolve_actor=resolve,

@@ -17,9 +17,10 @@ from adapters.redis.server import RedisServer
 from adapters.redis.transient import RedisTransientStore
 from adapters.sql.engine import open_database
 from adapters.sql.idp_transient import SqlTransientStore
-from adapters.sql.migrate import SCHEMA_OF_ROOM, target_of, upgrade
+from adapters.sql.targets import SCHEMA_OF_ROOM
 from idp.transient import TransientStore
 from tests.services.clock import StillClock
+from tests.services.tables import make_tables
 
 BACK_ENDS: Final = ("sqlite", "postgresql", "redis", "redis before sqlite")
 
@@ -39,7 +40,7 @@ OpenStore = Callable[[], AbstractAsyncContextManager[Opened]]
 @asynccontextmanager
 async def sql_store(url: str, clock: StillClock) -> AsyncIterator[Opened]:
     """Open the store in SQL; `held` gives key, payload, key, payload, …"""
-    upgrade("access", target_of("access", url))
+    make_tables(url, "access")
     database = await open_database(url, SCHEMA_OF_ROOM["access"])
 
     async def held() -> list[bytes]:

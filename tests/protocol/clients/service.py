@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import ssl
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from adapters.kek import create_kek
 from tests.protocol.conformance.live import PASSWORD, Live, PartyServer, certificate
 from tests.services.ports import free_port
 
@@ -56,8 +58,7 @@ def serving(
     data, port = folder / "data", free_port()
     cert, key = certificate(folder)
     issuer = f"https://localhost:{port}"
-    made = subprocess.run([*EDUTRUST, "keys", "init", "--data-dir", str(data)], capture_output=True, check=False)
-    assert made.returncode == 0, made.stderr
+    create_kek(data / "kek", random_bytes=secrets.token_bytes)
     users = [
         {"username": name, "password": PASSWORD, "display_name": f"Test {name}", "second_factor": "none"}
         for name in people

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.e2e.look import inspect
 from tests.protocol.clients.service import EDUTRUST, Service
-from tests.protocol.conformance.live import PASSWORD
+from tests.protocol.conformance.live import ANSWER_S, PASSWORD
 
 WIDTHS = (1280, 360)
 
@@ -56,6 +56,7 @@ def test_a_developer_makes_a_client_sees_what_went_wrong_and_tests_it(
             auth=(client_id, "x" * 43),
             verify=service.live.trust,
             trust_env=False,
+            timeout=ANSWER_S,
         )
         assert refused.status_code == 401
         page.goto(f"{service.issuer}/developer/clients/{client_id}")

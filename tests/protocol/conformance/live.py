@@ -40,6 +40,7 @@ from tests.services.tables import make_tables
 PASSWORD = "correct horse battery"
 SECRET = "s" * 43
 START_S = 60
+ANSWER_S = 60
 STATED = ContactStatement(
     email="lin@mail.example.edu.cn",
     phone="15400000001",
@@ -129,7 +130,7 @@ class Live:
 
     def client(self, **headers: str) -> httpx.Client:
         """Open an HTTP client of one test."""
-        made = httpx.Client(verify=self.trust, trust_env=False, headers=headers)
+        made = httpx.Client(verify=self.trust, trust_env=False, headers=headers, timeout=ANSWER_S)
         self.clients.append(made)
         return made
 
