@@ -14,12 +14,14 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from adapters.certificate_press import PooledCertificatePress
+from adapters.http.counted import CountedLimiter
 from adapters.http.edge import UPLOAD_MAX_BYTES
 from adapters.http.outbound import OutboundClient
 from adapters.http.public import public_routes
 from adapters.http.rate_limit import Limit, LocalRateLimiter, RateRule
 from adapters.http.stack import HttpRules, build_stack
-from adapters.observe.log import Log
+from adapters.observe.log import Log, patterns_of
+from adapters.observe.meters import CountedAudit
 from adapters.pages import audit_pages, home_pages, log_files, log_pages, openapi, text_pages
 from adapters.parts import Parts
 from adapters.records import Records
@@ -118,7 +120,8 @@ def build_application(
     translators = load()
     assets = Assets()
     pages = Pages(environment(assets), translators, _frame(parts))
-    log = Log(clock=parts.clock, write=write_log)
+    meters = parts.meters
+    log = Log(clock=parts.clock, write=write_log, heard=meters.http.heard)
     outbound = OutboundClient(allow=settings.outbound_allowed)
     provider = build_provider(
         ProviderSettings(
@@ -137,7 +140,7 @@ def build_application(
         subject_key=parts.keyring["pairwise-subject"].current,
         step_key=parts.keyring["login-step"].current,
         passwords=parts.passwords,
-        audit=parts.audit,
+        audit=CountedAudit(parts.audit, meters.acts),
         render=pages,
         fetch=outbound.get,
         clock=parts.clock,
@@ -156,6 +159,8 @@ def build_application(
         *_page_routes(parts, records, pages, press),
         *public_routes(records.services.desk, records.services.statuses, parts.idp_database),
     ]
+    meters.http.know(patterns_of(routes))
+    meters.limits.know(rule.limit.name for rule in RATE_RULES)
     asgi = build_stack(
         routes,
         rules=_rules(parts),
@@ -163,7 +168,7 @@ def build_application(
         translators=translators,
         assets=assets,
         log=log,
-        limiter=LocalRateLimiter(time.monotonic, processes=settings.workers),
+        limiter=CountedLimiter(LocalRateLimiter(time.monotonic, processes=settings.workers), meters.limits),
         resolve_actor=provider.actors.resolve_actor,
         form_key=parts.keyring["csrf"].current,
         random_bytes=parts.random_bytes,

@@ -55,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--host", help="address to listen on")
     run.add_argument("--port", type=int, help="port to listen on")
     run.add_argument("--workers", type=int, metavar="N", help="so many server processes on the one port (Linux)")
+    run.add_argument("--metrics", metavar="HOST:PORT", help="answer scrapes of Prometheus there (worker i on PORT+i)")
     run.add_argument("--issuer", help="the public address, exactly as platforms know it")
     run.add_argument("--tls-cert", type=Path, help="PEM certificate chain, to serve HTTPS directly")
     run.add_argument("--tls-key", type=Path, help="PEM private key of --tls-cert")

@@ -15,6 +15,9 @@ from adapters.chain.configured import bind_submitter, configured_evm
 from adapters.chain.file import FileAnchor
 from adapters.kek import read_kek
 from adapters.ledger_service import AuditService, LedgerService
+from adapters.observe.counted import CountedAccessStore
+from adapters.observe.ledger_meter import LedgerMeter
+from adapters.observe.meters import Meters
 from adapters.operator_keys import OperatorKeys
 from adapters.passwords import PasswordPool
 from adapters.publication import LogFolder, Publisher
@@ -33,6 +36,7 @@ from adapters.sql.idp_transient import SqlTransientStore
 from adapters.sql.keyring import ColumnKeyRing, DataKeys, check_key_encryption_keys, open_keyring
 from adapters.sql.ledger_anchors import SqlAnchorTransactions
 from adapters.sql.ledger_audit import SqlAuditStore
+from adapters.sql.ledger_figures import SqlLedgerFigures, WatchedChain
 from adapters.sql.ledger_open import open_audit_database, open_ledger_database
 from adapters.sql.ledger_store import SqlLedgerStore
 from adapters.sql.resealing import Resealer
@@ -82,6 +86,8 @@ class Parts:
     audit: AuditService
     log_trust: LogTrust
     log_folder: LogFolder
+    ledger_figures: SqlLedgerFigures
+    meters: Meters
 
 
 @asynccontextmanager
@@ -119,10 +125,9 @@ async def open_parts(
         operator = OperatorKeys(keystore, sealer=sealer, backend=backend)
         passwords = PasswordPool(PasswordScheme(settings.password_scheme), random_bytes=random_bytes)
         stack.callback(passwords.close)
-        redis = None if settings.redis_url is None else RedisServer(settings.redis_url, monotonic=time.monotonic)
-        if redis is not None:
-            stack.push_async_callback(redis.close)
-        ledger, audit, log_trust, log_folder = await _open_ledger(stack, settings, operator, clock, more_anchors)
+        redis = _redis(stack, settings)
+        meters = Meters()
+        log = await _open_ledger(stack, settings, operator, clock, more_anchors, meters.ledger)
         yield Parts(
             settings=settings,
             clock=clock,
@@ -142,17 +147,27 @@ async def open_parts(
                 region=settings.region,
             ),
             authority=SqlAuthorityStore(idp_database, region=settings.region, random_bytes=random_bytes),
-            access=SqlAccessStore(idp_database, region=settings.region),
+            access=CountedAccessStore(idp_database, region=settings.region, meter=meters.acts),
             transient=_transient_store(redis, idp_database, clock, random_bytes),
             redis=redis,
             keystore=keystore,
             idp_keys=await open_idp_keys(keystore, sealer=sealer, backend=backend, clock=clock),
             passwords=passwords,
-            ledger=ledger,
-            audit=audit,
-            log_trust=log_trust,
-            log_folder=log_folder,
+            ledger=log.ledger,
+            audit=log.audit,
+            log_trust=log.trust,
+            log_folder=log.folder,
+            ledger_figures=log.figures,
+            meters=meters,
         )
+
+
+def _redis(stack: AsyncExitStack, settings: Settings) -> RedisServer | None:
+    if settings.redis_url is None:
+        return None
+    server = RedisServer(settings.redis_url, monotonic=time.monotonic)
+    stack.push_async_callback(server.close)
+    return server
 
 
 def _transient_store(
@@ -165,13 +180,23 @@ def _transient_store(
     return PreferredTransientStore(redis, sql, monotonic=time.monotonic)
 
 
+@dataclass(frozen=True, slots=True)
+class _OpenLog:
+    ledger: LedgerService
+    audit: AuditService
+    trust: LogTrust
+    folder: LogFolder
+    figures: SqlLedgerFigures
+
+
 async def _open_ledger(
     stack: AsyncExitStack,
     settings: Settings,
     operator: OperatorKeys,
     clock: Clock,
     more_anchors: MoreAnchors | None,
-) -> tuple[LedgerService, AuditService, LogTrust, LogFolder]:
+    meter: LedgerMeter,
+) -> _OpenLog:
     now = clock()
     owner = f"log:{settings.log_origin}"
     _, sm2_key = await operator.ensure(owner, Purpose.CHECKPOINT, Alg.SGD_SM3_SM2, now=now)
@@ -200,6 +225,7 @@ async def _open_ledger(
         clock=clock,
         drivers=drivers,
         publisher=Publisher(store, folder, LogDocument(identity, {witness.kid: witness.public})),
+        meter=meter,
     )
     await ledger.start()
     stack.push_async_callback(ledger.close)
@@ -207,4 +233,9 @@ async def _open_ledger(
     audit.start()
     stack.push_async_callback(audit.close)
     trust = LogTrust({settings.log_origin: identity}, {witness.kid: witness.public})
-    return ledger, audit, trust, folder
+    figures = SqlLedgerFigures(database, settings.log_origin, [_watched(driver) for driver in drivers])
+    return _OpenLog(ledger, audit, trust, folder, figures)
+
+
+def _watched(driver: AnchorDriver) -> WatchedChain:
+    return WatchedChain(driver.chain, driver.port.submitter if isinstance(driver, TransactionAnchor) else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import importlib
 import os
 import secrets
 import signal
@@ -12,7 +13,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -30,8 +32,16 @@ from adapters.worker import working
 from crypto.errors import TrustError
 from idp.model import Acr
 
+if TYPE_CHECKING:
+    from adapters.scrape.exposition import MetricsPage
+
 GRACE_S: Final = 5  # how long answers under way may take to finish once the service is told to stop
 BACKLOG: Final = 2048
+SCRAPES_MAX: Final = 16  # connections at once; more than the few who watch a service need
+# `proxy_headers`: TrustedProxies decides whom to believe.
+_PLAIN: Final[Mapping[str, Any]] = MappingProxyType(
+    {"log_config": None, "access_log": False, "server_header": False, "proxy_headers": False, "lifespan": "off"}
+)
 
 Prepare = Callable[[Parts], Awaitable[Mapping[str, Acr]]]
 """Brings in what an operator stated, before anything is served; returns the assurance stated for single people."""
@@ -112,26 +122,43 @@ async def serving(app: ASGIApp, listener: socket.socket, settings: Settings) -> 
     """Serve on the socket while the block lasts; yields an event that is set when a signal asks to stop."""
     config = uvicorn.Config(
         app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
+        **_PLAIN,
         date_header=True,
-        proxy_headers=False,  # TrustedProxies decides whom to believe
-        lifespan="off",
         timeout_graceful_shutdown=GRACE_S,
         ssl_certfile=None if settings.tls_cert is None else str(settings.tls_cert),
         ssl_keyfile=None if settings.tls_key is None else str(settings.tls_key),
     )
-    server = _Server(config)
-    task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    async with _listening(config, listener):
+        yield stop
+
+
+@asynccontextmanager
+async def answering_scrapes(parts: Parts, listener: socket.socket | None) -> AsyncIterator[None]:
+    """Answer scrapes on the socket while the block lasts; without one, load nothing of what that takes."""
+    if listener is None:
+        yield
+        return
+    page: MetricsPage = importlib.import_module("adapters.scrape.exposition").MetricsPage(parts)
+    config = uvicorn.Config(page, **_PLAIN, timeout_graceful_shutdown=1, limit_concurrency=SCRAPES_MAX)
+    try:
+        async with _listening(config, listener):
+            yield
+    finally:
+        page.close()
+
+
+@asynccontextmanager
+async def _listening(config: uvicorn.Config, listener: socket.socket) -> AsyncIterator[None]:
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="http")
     try:
         while not server.started and not task.done():  # noqa: ASYNC110  # uvicorn offers a flag, no event
             await asyncio.sleep(0.01)
-        yield stop
+        yield
     finally:
         server.should_exit = True
         await task
@@ -151,6 +178,7 @@ async def run_service(
     when_ready: Callable[[Parts, Application], Awaitable[None]],
     *,
     listener: socket.socket,
+    metrics: socket.socket | None = None,
     write_log: Callable[[str], object],
     prepare: Prepare | None = None,
     background: bool = True,
@@ -158,11 +186,13 @@ async def run_service(
 ) -> None:
     """Run until a signal. `when_ready` is awaited once the service answers. Raises `StartFailed`.
 
-    `background`: see `service`. `supervisor_fd`: where the end of the supervisor shows; then this process stops, too.
+    `metrics`: where scrapes are answered, if they are. `background`: see `service`. `supervisor_fd`: where the end of the
+    supervisor shows; then this process stops, too.
     """
     try:
         async with (
             service(settings, write_log=write_log, prepare=prepare, background=background) as (parts, application),
+            answering_scrapes(parts, metrics),
             serving(application.asgi, listener, settings) as stop,
         ):
             if supervisor_fd is not None:

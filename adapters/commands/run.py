@@ -6,6 +6,7 @@ import argparse
 import importlib
 import os
 import secrets
+import socket
 import ssl
 import sys
 import time
@@ -55,7 +56,7 @@ def _run(arguments: argparse.Namespace) -> int:
         _prepare_folder(settings)
         stack.enter_context(sole_owner(settings.data_dir))
         if settings.workers > 1:
-            _run_workers(settings, static)
+            _run_workers(stack, settings, static)
         else:
             _run_alone(stack, settings, static, demo=arguments.demo)
         print("Stopped.", flush=True)
@@ -65,6 +66,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _run_alone(stack: ExitStack, settings: Settings, static: StaticFiles, *, demo: bool) -> None:
     ports = settings.port + LEARNING_OFFSET, settings.port + LIBRARY_OFFSET
     listener = stack.enter_context(listening_socket(settings.host, settings.port))
+    [metrics] = _metrics_listeners(stack, settings)
     if demo:
         for port in ports:
             listening_socket("127.0.0.1", port).close()
@@ -86,23 +88,34 @@ def _run_alone(stack: ExitStack, settings: Settings, static: StaticFiles, *, dem
     write_log = TurnWriter(log.write)
     try:
         uvloop.run(
-            run_service(settings, when_ready, listener=listener, write_log=write_log, prepare=_brought_in(static))
+            run_service(
+                settings,
+                when_ready,
+                listener=listener,
+                metrics=metrics,
+                write_log=write_log,
+                prepare=_brought_in(static),
+            )
         )
     finally:
         write_log.flush()
 
 
-def _run_workers(settings: Settings, static: StaticFiles) -> None:
+def _run_workers(stack: ExitStack, settings: Settings, static: StaticFiles) -> None:
     """Run several workers; this process opens nothing that they would share."""
     try:
         reserved = reserve(settings.host, settings.port)
     except OSError as error:
         raise StartFailed(f"Port {settings.port} on {settings.host} cannot be used: {error.strerror}.") from error
+    scrapes = _metrics_listeners(stack, settings)
     _require_kek(settings, demo=False)
     _migrate_apart(settings)
 
     def serve(place: Place) -> None:
         reserved.close()
+        for number, other in enumerate(scrapes):
+            if other is not None and number != place.number:
+                other.close()
         listener = workers_socket(settings.host, settings.port)
 
         async def when_ready(_parts: Parts, _application: Application) -> None:
@@ -113,6 +126,7 @@ def _run_workers(settings: Settings, static: StaticFiles) -> None:
             settings,
             when_ready,
             listener=listener,
+            metrics=scrapes[place.number],
             write_log=write_log,
             prepare=_brought_in(static),
             background=place.first,
@@ -134,6 +148,18 @@ def _run_workers(settings: Settings, static: StaticFiles) -> None:
             )
         except WorkersFailed as failed:
             raise StartFailed(str(failed)) from failed
+
+
+def _metrics_listeners(stack: ExitStack, settings: Settings) -> list[socket.socket | None]:
+    """Return the socket of each worker on which it answers scrapes, or None for each.
+
+    They listen from now on and for as long as this process runs: while a worker is away, its port is nobody else's.
+    """
+    if settings.metrics_address is None:
+        return [None] * settings.workers
+    importlib.import_module("adapters.scrape.exposition")  # once, for all workers
+    host, port = settings.metrics_address
+    return [stack.enter_context(listening_socket(host, port + number)) for number in range(settings.workers)]
 
 
 def _migrate_apart(settings: Settings) -> None:

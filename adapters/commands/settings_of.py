@@ -9,7 +9,7 @@ from typing import Any
 from adapters.commands.outcome import CommandFailed
 from adapters.settings import Settings, SettingsRefused, read_settings
 
-_FROM_ARGUMENTS = ("host", "port", "workers", "issuer", "data_dir", "tls_cert", "tls_key")
+_FROM_ARGUMENTS = ("host", "port", "workers", "issuer", "data_dir", "tls_cert", "tls_key", "metrics")
 
 
 def settings_of(arguments: argparse.Namespace, **more: Any) -> Settings:

@@ -9,27 +9,36 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from starlette.routing import BaseRoute, Route
 
 Clock = Callable[[], int]
 Scalar = str | int | float | bool | None
+Heard = Callable[[str, Mapping[str, Scalar | list[str]]], object]
 PLACES_MAX = 12
 _ROOT = Path(__file__).parents[2]
+_CONVERTER: Final = re.compile(r":[a-z]+\}")
 _json = json.JSONEncoder(ensure_ascii=True).encode
 
 
 class Log:
-    """Writes events to `write`, which takes one line and must not raise."""
+    """Writes events to `write`, which takes one line and must not raise.
 
-    def __init__(self, *, clock: Clock, write: Callable[[str], object]) -> None:
+    `heard` is told of each event, too, so that what is counted is what is logged.
+    """
+
+    def __init__(self, *, clock: Clock, write: Callable[[str], object], heard: Heard | None = None) -> None:
         self._clock = clock
         self._write = write
+        self._heard = heard
         self._second = -1
         self._time = ""
 
@@ -39,6 +48,8 @@ class Log:
         if now != self._second:
             self._second, self._time = now, datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._write(_json({"time": self._time, "event": name, **fields}) + "\n")
+        if self._heard is not None:
+            self._heard(name, fields)
 
     def exception(self, name: str, error: BaseException, fields: Mapping[str, Scalar | list[str]]) -> None:
         """Write an error of ours: the types of its chain and where it came by, never its text."""
@@ -119,6 +130,11 @@ def route_of(scope: Mapping[str, Any]) -> str:
             return "-"  # a converter rewrote the value; say nothing rather than the path itself
         path = f"{head}{{{name}}}{tail}"
     return path
+
+
+def patterns_of(routes: Sequence[BaseRoute]) -> list[str]:
+    """Return every pattern `route_of` can answer with for these routes."""
+    return [_CONVERTER.sub("}", route.path) for route in routes if isinstance(route, Route)]
 
 
 class LibraryHandler(logging.Handler):

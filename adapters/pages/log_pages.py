@@ -114,6 +114,7 @@ class _LogPages:
             "checkpoint": checkpoint,
             "root_sm3": checkpoint.root_sm3.hex(),
             "root_sha256": checkpoint.root_sha256.hex(),
+            "short": _short,
             "note": note.decode(),
             "anchors": await self._anchors(t),
             "entries": await self._latest(checkpoint),
@@ -194,6 +195,10 @@ class _LogPages:
             return True, verify_receipt(receipt, trust=self._deps.trust).anchors
         except TrustError:
             return False, ()
+
+
+def _short(root: str) -> str:
+    return f"{root[:SHORT_HASH]}…{root[-SHORT_HASH:]}"
 
 
 def _anchor(evidence: AnchorEvidence, t: Translator) -> AnchorView:
