@@ -35,7 +35,11 @@ class Kernel:
         sm3 = staticmethod(_kernel.sm3)
         hmac_sm3 = staticmethod(_kernel.hmac_sm3)
         merkle_nodes = staticmethod(_kernel.merkle_nodes)
+        merkle_levels = staticmethod(_kernel.merkle_levels)
         hash_many = staticmethod(_kernel.hash_many)
+        sha256_merkle_nodes = staticmethod(_kernel.sha256_merkle_nodes)
+        sha256_merkle_levels = staticmethod(_kernel.sha256_merkle_levels)
+        sha256_hash_many = staticmethod(_kernel.sha256_hash_many)
         cpu = staticmethod(_kernel.cpu)
 
 

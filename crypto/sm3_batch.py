@@ -33,6 +33,13 @@ class Sm3Batch(Protocol):
         Raises `EncodingRefused` (field "children") unless the length is a multiple of 64.
         """
 
+    def merkle_levels(self, hashes: bytes) -> list[bytes]:
+        """Return 32-byte hashes and the levels of nodes above them, each joined, up to one hash.
+
+        Of a level of odd width the last hash has no parent. Raises `EncodingRefused` (field "hashes") unless the length
+        is a multiple of 32.
+        """
+
     def merkle_leaves(self, records: Sequence[bytes]) -> bytes:
         """Return SM3(00‖record) of each record, 32 bytes each, one after the other."""
 
@@ -55,6 +62,13 @@ class KernelSm3Batch:
         except ValueError:
             raise EncodingRefused(field="children", rule="length") from None
 
+    def merkle_levels(self, hashes: bytes) -> list[bytes]:
+        """Hash all levels in one call."""
+        try:
+            return self._kernel.merkle_levels(hashes)
+        except ValueError:
+            raise EncodingRefused(field="hashes", rule="length") from None
+
     def merkle_leaves(self, records: Sequence[bytes]) -> bytes:
         """Hash leaves."""
         return self._kernel.hash_many(list(records), LEAF_PREFIX)
@@ -76,6 +90,16 @@ class HashlibSm3Batch:
         return b"".join(
             _prefixed(NODE_PREFIX, children[at : at + _PAIR_BYTES]) for at in range(0, len(children), _PAIR_BYTES)
         )
+
+    def merkle_levels(self, hashes: bytes) -> list[bytes]:
+        """Hash one level after the other."""
+        if len(hashes) % SM3_BYTES:
+            raise EncodingRefused(field="hashes", rule="length")
+        levels = [hashes]
+        while len(levels[-1]) > SM3_BYTES:
+            below = levels[-1]
+            levels.append(self.merkle_nodes(below[: len(below) - len(below) % _PAIR_BYTES]))
+        return levels
 
     def merkle_leaves(self, records: Sequence[bytes]) -> bytes:
         """Hash leaves."""

@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Final
 
+from crypto.sha256_batch import Sha256Batch, select_sha256_batch
 from crypto.sm3 import sm3
 from crypto.sm3_batch import Sm3Batch, select_sm3_batch
 from ledger.errors import ProofRefused
@@ -34,13 +35,10 @@ def _sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-_SHA256: Final = hashlib.sha256
-
-
 @cache
-def _sm3_batch() -> Sm3Batch:
+def _batch(alg: HashAlg) -> Sm3Batch | Sha256Batch:
     # Chosen at the first use: whoever computes, the bytes are the same.
-    return select_sm3_batch()
+    return select_sm3_batch() if alg is HashAlg.SM3 else select_sha256_batch()
 
 
 HASHES: Final[dict[HashAlg, Callable[[bytes], bytes]]] = {HashAlg.SM3: sm3, HashAlg.SHA256: _sha256}
@@ -52,20 +50,23 @@ def leaf_hash(alg: HashAlg, body: bytes) -> bytes:
 
 
 def leaf_hashes(alg: HashAlg, bodies: Sequence[bytes]) -> list[bytes]:
-    """Return the leaf hashes of many entries: SM3 by the kernel's lanes where there is one, with the same bytes without."""
-    if alg is HashAlg.SM3:
-        return split_hashes(_sm3_batch().merkle_leaves(bodies))
-    return [_SHA256(b"\x00" + body).digest() for body in bodies]
+    """Return the leaf hashes of many entries: by the kernel where there is one, with the same bytes without."""
+    return split_hashes(joined_leaf_hashes(alg, bodies))
+
+
+def joined_leaf_hashes(alg: HashAlg, bodies: Sequence[bytes]) -> bytes:
+    """Return the same, one hash after the other."""
+    return _batch(alg).merkle_leaves(bodies)
 
 
 def node_hashes(alg: HashAlg, children: bytes) -> bytes:
     """Return the hashes of neighbouring pairs of 32-byte children, joined as the children are; an odd last one is left."""
-    whole = len(children) - len(children) % _PAIR_BYTES
-    if alg is HashAlg.SM3:
-        return _sm3_batch().merkle_nodes(children[:whole])
-    return b"".join(
-        [_SHA256(b"\x01" + children[at : at + _PAIR_BYTES]).digest() for at in range(0, whole, _PAIR_BYTES)]
-    )
+    return _batch(alg).merkle_nodes(children[: len(children) - len(children) % _PAIR_BYTES])
+
+
+def node_levels(alg: HashAlg, hashes: bytes) -> list[bytes]:
+    """Return joined hashes and, above them, the levels of `node_hashes` up to one of a single hash."""
+    return _batch(alg).merkle_levels(hashes)
 
 
 def split_hashes(data: bytes) -> list[bytes]:

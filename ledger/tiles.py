@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from ledger.errors import IntegrityBroken, ProofRefused
@@ -20,8 +21,8 @@ from ledger.merkle import (
     consistency_ranges,
     fold_right,
     node_hashes,
+    node_levels,
     perfect_subtrees,
-    split_hashes,
 )
 
 TILE_HEIGHT: Final = 8
@@ -57,7 +58,10 @@ class Tile:
 MAX_KEPT_EDGES: Final = 1024
 
 Rows = list[bytes]
-"""A tile opened: its hashes, then the level above, and so on, each level joined."""
+"""A tile opened: its hashes, then the level above, and so on to its root where it is full, each level joined."""
+
+Place = tuple[int, int]
+"""A tile's level and index: within one tree, what `TileId` is for both, and far cheaper to look up by."""
 
 FetchTiles = Callable[[Sequence[TileId]], Mapping[TileId, bytes]]
 
@@ -79,17 +83,22 @@ def extend(alg: HashAlg, size: int, edge: Mapping[TileId, bytes], leaves: Iterab
 
     `edge` holds the right edge of the tree (`right_edge`); the caller has checked it against the signed root.
     """
+    return extend_joined(alg, size, edge, b"".join(leaves))
+
+
+def extend_joined(alg: HashAlg, size: int, edge: Mapping[TileId, bytes], leaves: bytes) -> list[Tile]:
+    """Do the same with leaf hashes that stand one after the other."""
     changed: list[Tile] = []
-    rising, level = list(leaves), 0
+    rising, level = leaves, 0
     while rising:
         index, width = divmod(size, TILE_WIDTH)
         held = edge[TileId(alg, level, index)] if width else b""
-        data = held[: width * HASH_BYTES] + b"".join(rising)
+        data = held[: width * HASH_BYTES] + rising
         step = TILE_WIDTH * HASH_BYTES
         for offset in range(0, len(data), step):
             changed.append(Tile(TileId(alg, level, index), data[offset : offset + step]))
             index += 1
-        rising = split_hashes(_tile_roots(alg, data[: len(data) - len(data) % step]))
+        rising = _tile_roots(alg, data[: len(data) - len(data) % step])
         size //= TILE_WIDTH
         level += 1
     return changed
@@ -109,7 +118,7 @@ def root_of_edge(alg: HashAlg, size: int, edge: Mapping[TileId, bytes]) -> bytes
         data = edge.get(tile_id, b"")[: width * HASH_BYTES]
         if len(data) != width * HASH_BYTES:
             raise IntegrityBroken(field="tile", rule="present", level=tile_id.level, index=tile_id.index)
-        rows = _open(alg, data)
+        rows = node_levels(alg, data)
         for level, index in perfect_subtrees(0, width):
             hashes.append(rows[level][index * HASH_BYTES : (index + 1) * HASH_BYTES])
     return fold_right(alg, hashes)
@@ -122,7 +131,7 @@ class TileTree:
         """`fetch` returns the stored bytes of the tiles asked for, leaving out those that do not exist."""
         self._alg = alg
         self._fetch = fetch
-        self._cache: OrderedDict[TileId, Rows] = OrderedDict()
+        self._cache: OrderedDict[Place, Rows] = OrderedDict()
         self._edges: OrderedDict[tuple[int, int], bytes] = OrderedDict()
 
     def root(self, size: int) -> bytes:
@@ -137,22 +146,32 @@ class TileTree:
         """Return the inclusion proofs of many leaves in one tree, reading each tile once. Raises ProofRefused."""
         if not all(0 <= index < size for index in indices):
             raise ProofRefused(field="index", rule="inside_tree")
-        widths: dict[TileId, int] = {}
+        widths: dict[Place, int] = {}
         for index in indices:
             for level in range(_tile_levels(size)):
-                tile_id = TileId(self._alg, level, index >> TILE_HEIGHT * (level + 1))
-                widths[tile_id] = min(TILE_WIDTH, (size >> TILE_HEIGHT * level) - tile_id.index * TILE_WIDTH)
-        opened = self._opened({tile_id: width for tile_id, width in widths.items() if width > 0})
+                tile = index >> TILE_HEIGHT * (level + 1)
+                width = (size >> TILE_HEIGHT * level) - tile * TILE_WIDTH
+                if width > 0:
+                    widths[level, tile] = min(TILE_WIDTH, width)
+        opened = self._opened(widths)
         return [self._path(index, size, opened) for index in indices]
 
-    def _path(self, index: int, size: int, opened: Mapping[TileId, Rows]) -> tuple[bytes, ...]:
+    def _path(self, index: int, size: int, opened: Mapping[Place, Rows]) -> tuple[bytes, ...]:
         """Collect PATH(index, D[size]) of RFC 6962 section 2.1.1, lowest sibling first.
 
         A sibling is a whole subtree, whose hash stands in the tile of the node itself, but for one at most: the one that
         reaches to the right edge of the tree.
         """
         path: list[bytes] = []
-        level, last = 0, size - 1
+        level = 0
+        # In a full tile lie all eight siblings, whole.
+        while (tile := index >> level + TILE_HEIGHT) < size >> level + TILE_HEIGHT:
+            siblings = _siblings((index >> level) % TILE_WIDTH)
+            # Its last row, the root, has no sibling there.
+            opened_rows = opened[level // TILE_HEIGHT, tile]
+            path += [row[at : at + HASH_BYTES] for row, at in zip(opened_rows, siblings, strict=False)]
+            level += TILE_HEIGHT
+        index, last = index >> level, size - 1 >> level
         rows: Rows = []
         while last:
             within = level % TILE_HEIGHT
@@ -162,7 +181,7 @@ class TileTree:
                     path.append(self._ragged(sibling << level, size))
                 else:
                     if not rows:
-                        rows = opened[TileId(self._alg, level // TILE_HEIGHT, index >> (TILE_HEIGHT - within))]
+                        rows = opened[level // TILE_HEIGHT, index >> (TILE_HEIGHT - within)]
                     at = (sibling & ((TILE_WIDTH >> within) - 1)) * HASH_BYTES
                     path.append(rows[within][at : at + HASH_BYTES])
             if within == TILE_HEIGHT - 1:
@@ -188,58 +207,56 @@ class TileTree:
     def _hashes(self, wanted: Sequence[Sequence[tuple[int, int]]]) -> list[tuple[bytes, ...]]:
         """Return the hash of each leaf range of each proof, fetching the tiles of all of them at once."""
         ranges = {leaves: perfect_subtrees(*leaves) for proof in wanted for leaves in proof}
-        widths: dict[TileId, int] = {}  # the hashes needed of each tile
+        widths: dict[Place, int] = {}  # the hashes needed of each tile
         for nodes in ranges.values():
             for level, index in nodes:
-                tile_id, first, count = self._place(level, index)
-                widths[tile_id] = max(widths.get(tile_id, 0), first + count)
+                place, first, count = _place(level, index)
+                widths[place] = max(widths.get(place, 0), first + count)
         opened = self._opened(widths)
         known: dict[tuple[int, int], bytes] = {}
         for leaves, nodes in ranges.items():
             hashes: list[bytes] = []
             for level, index in nodes:
-                tile_id, first, _ = self._place(level, index)
+                place, first, _ = _place(level, index)
                 within = level % TILE_HEIGHT
                 at = (first >> within) * HASH_BYTES
-                hashes.append(opened[tile_id][within][at : at + HASH_BYTES])
+                hashes.append(opened[place][within][at : at + HASH_BYTES])
             known[leaves] = fold_right(self._alg, hashes)
         return [tuple(known[leaves] for leaves in proof) for proof in wanted]
 
-    def _place(self, level: int, index: int) -> tuple[TileId, int, int]:
-        """Return the tile of a perfect subtree, and the first and the number of the tile's hashes below it."""
-        tile_level, within = divmod(level, TILE_HEIGHT)
-        first = index << within
-        return TileId(self._alg, tile_level, first // TILE_WIDTH), first % TILE_WIDTH, 1 << within
-
-    def _opened(self, widths: Mapping[TileId, int]) -> dict[TileId, Rows]:
-        opened: dict[TileId, Rows] = {}
-        missing: list[TileId] = []
-        for tile_id in widths:
-            rows = self._cache.get(tile_id)
-            if rows is None or len(rows[0]) < widths[tile_id] * HASH_BYTES:  # it has grown since
-                missing.append(tile_id)
+    def _opened(self, widths: Mapping[Place, int]) -> dict[Place, Rows]:
+        opened: dict[Place, Rows] = {}
+        missing: dict[Place, TileId] = {}
+        for place, width in widths.items():
+            rows = self._cache.get(place)
+            if rows is None or len(rows[0]) < width * HASH_BYTES:  # it has grown since
+                missing[place] = TileId(self._alg, *place)
             else:
-                self._cache.move_to_end(tile_id)
-                opened[tile_id] = rows
-        stored = self._fetch(missing) if missing else {}
-        for tile_id in missing:
+                self._cache.move_to_end(place)
+                opened[place] = rows
+        stored = self._fetch(list(missing.values())) if missing else {}
+        for place, tile_id in missing.items():
             data = stored.get(tile_id, b"")
-            if len(data) < widths[tile_id] * HASH_BYTES or len(data) > TILE_WIDTH * HASH_BYTES:
+            if not widths[place] * HASH_BYTES <= len(data) <= TILE_WIDTH * HASH_BYTES or len(data) % HASH_BYTES:
                 raise IntegrityBroken(field="tile", rule="present", level=tile_id.level, index=tile_id.index)
-            opened[tile_id] = self._cache[tile_id] = _open(self._alg, data)
-            self._cache.move_to_end(tile_id)
+            opened[place] = self._cache[place] = node_levels(self._alg, data)
+            self._cache.move_to_end(place)
         while len(self._cache) > MAX_CACHED_TILES:
             self._cache.popitem(last=False)
         return opened
 
 
-def _open(alg: HashAlg, data: bytes) -> Rows:
-    """Return the perfect subtrees of a tile's hashes by level: row 0 the hashes themselves, row 8 the tile's root."""
-    rows = [data]
-    while len(data) > HASH_BYTES:
-        data = node_hashes(alg, data)
-        rows.append(data)
-    return rows
+def _place(level: int, index: int) -> tuple[Place, int, int]:
+    """Return the tile of a perfect subtree, and the first and the number of the tile's hashes below it."""
+    tile_level, within = divmod(level, TILE_HEIGHT)
+    first = index << within
+    return (tile_level, first // TILE_WIDTH), first % TILE_WIDTH, 1 << within
+
+
+@cache
+def _siblings(place: int) -> tuple[int, ...]:
+    """Return where in each level of a full tile the sibling of the hash at `place`, or of the node over it, begins."""
+    return tuple(((place >> level) ^ 1) * HASH_BYTES for level in range(TILE_HEIGHT))
 
 
 def _tile_levels(size: int) -> int:

@@ -22,6 +22,14 @@ BUSY_PAUSE_S: Final = 0.001
 # SQLite binds at most 32,766 values (SQLITE_MAX_VARIABLE_NUMBER since 3.32); a quarter keeps statements short.
 MAX_BOUND: Final = 8000
 _SCAN_ROWS: Final = 256
+# The WAL is written back to the database once it holds so many pages (16 MiB; SQLite's own 1,000 are full after every
+# second pool of 4,096). A page of the index that several pools have changed is then written back once, not for each.
+WAL_PAGES: Final = 4096
+# Past that it grows by one pool, or while a reader holds on to an old state; it is cut back to this when it begins anew.
+MAX_WAL_BYTES: Final = 64 << 20
+
+# The index that `UNIQUE (log, idempotency_key)` made; without statistics SQLite takes any log for one of ten rows.
+_BY_KEY: Final = " INDEXED BY sqlite_autoindex_entry_2"
 
 _PLACEHOLDER: Final = re.compile(r"\$(\d+)")
 
@@ -41,7 +49,7 @@ class _SqliteStatements:
         for at in range(0, len(values), MAX_BOUND):
             part = values[at : at + MAX_BOUND]
             marks = ", ".join(f"?{len(args) + 1 + number}" for number in range(len(part)))
-            statement = _rewritten(sql).replace("{in}", f"IN ({marks})")
+            statement = _rewritten(sql).replace("{in}", f"IN ({marks})").replace("{by_key}", _BY_KEY)
             rows += self._connection.execute(statement, (*args, *part)).fetchall()
         return rows
 
@@ -122,6 +130,12 @@ class SqliteLedgerDatabase:
                 return
             yield from rows
 
+    def damage(self) -> list[str]:
+        """Return what SQLite's own check says of the file's pages and indexes, one line each; nothing where all is well."""
+        with self.reading() as statements:
+            told = [str(line) for (line,) in statements.fetch("PRAGMA integrity_check(100)")]
+        return [] if told == ["ok"] else told
+
     def close(self) -> None:
         """Close both connections."""
         with self._write_lock, self._read_lock:
@@ -131,10 +145,18 @@ class SqliteLedgerDatabase:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+    connection.text_factory = _text
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+    connection.execute(f"PRAGMA journal_size_limit = {MAX_WAL_BYTES}")
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
+
+
+def _text(raw: bytes) -> str:
+    """Return text as it is; bytes that are none, which only a damaged row holds, in a form that equals no text of ours."""
+    return raw.decode("utf-8", errors="backslashreplace")
 
 
 @contextmanager
@@ -146,6 +168,8 @@ def _translated() -> Iterator[None]:
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", None)
         raise LedgerUnavailable(rule=name if isinstance(name, str) else "sqlite") from error
+    except UnicodeDecodeError as error:  # Python's own reading of what SQLite says of a damaged schema
+        raise LedgerUnavailable(rule="SQLITE_CORRUPT") from error
 
 
 @lru_cache(maxsize=256)

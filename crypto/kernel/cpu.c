@@ -19,6 +19,8 @@ static struct kernel_cpu chosen;
 #define ARCHITECTURE "x86-64"
 
 /* CPUID leaf 1, ECX */
+#define BIT_SSSE3 (1U << 9)
+#define BIT_SSE41 (1U << 19)
 #define OSXSAVE (1U << 27)
 /* CPUID leaf 7, EBX */
 #define BIT_BMI1 (1U << 3)
@@ -27,6 +29,7 @@ static struct kernel_cpu chosen;
 #define BIT_AVX512F (1U << 16)
 #define BIT_AVX512DQ (1U << 17)
 #define BIT_ADX (1U << 19)
+#define BIT_SHA (1U << 29)
 #define BIT_AVX512BW (1U << 30)
 #define BIT_AVX512VL (1U << 31)
 #define BITS_AVX512 (BIT_AVX512F | BIT_AVX512DQ | BIT_AVX512BW | BIT_AVX512VL)
@@ -44,20 +47,25 @@ static uint32_t saved_state(void)
 
 static struct kernel_cpu detect(void)
 {
-    struct kernel_cpu found = {0, 0, 0, 0};
+    struct kernel_cpu found = {0, 0, 0, 0, 0};
     uint32_t a = 0;
     uint32_t b = 0;
     uint32_t c = 0;
     uint32_t d = 0;
     uint32_t state = 0;
+    int sse41 = 0; /* which moves words about for the SHA extensions, with SSSE3 */
 
-    if (__get_cpuid(1, &a, &b, &c, &d) && (c & OSXSAVE)) {
-        state = saved_state();
+    if (__get_cpuid(1, &a, &b, &c, &d)) {
+        sse41 = (c & BIT_SSSE3) && (c & BIT_SSE41);
+        if (c & OSXSAVE) {
+            state = saved_state();
+        }
     }
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
         return found;
     }
     found.bmi2_adx = (b & BIT_BMI1) && (b & BIT_BMI2) && ((b & BIT_ADX) || UNANNOUNCED_ADX);
+    found.sha2 = sse41 && (b & BIT_SHA);
     found.avx2 = (b & BIT_AVX2) && (state & STATE_AVX) == STATE_AVX;
     found.avx512 = found.avx2 && (b & BITS_AVX512) == BITS_AVX512 && (state & STATE_AVX512) == STATE_AVX512;
     return found;
@@ -67,9 +75,21 @@ static struct kernel_cpu detect(void)
 
 #define ARCHITECTURE "aarch64"
 
+#if defined(__linux__)
+#include <sys/auxv.h>
+
+/* Linux, uapi/asm/hwcap.h of arm64: HWCAP_SHA2. */
+#define BIT_SHA2 (1UL << 6)
+#define HAS_SHA2 ((getauxval(AT_HWCAP) & BIT_SHA2) != 0)
+#elif defined(__APPLE__)
+#define HAS_SHA2 1 /* every 64-bit processor of theirs */
+#else
+#define HAS_SHA2 0
+#endif
+
 static struct kernel_cpu detect(void)
 {
-    struct kernel_cpu found = {0, 0, 0, 1};
+    struct kernel_cpu found = {0, 0, 0, 1, HAS_SHA2};
     return found;
 }
 
@@ -79,7 +99,7 @@ static struct kernel_cpu detect(void)
 
 static struct kernel_cpu detect(void)
 {
-    struct kernel_cpu found = {0, 0, 0, 0};
+    struct kernel_cpu found = {0, 0, 0, 0, 0};
     return found;
 }
 
@@ -97,6 +117,8 @@ int kernel_cpu_select(const char *mode)
         memset(&chosen, 0, sizeof chosen);
         return 0;
     }
+    /* The others are exactly what they name, whatever else there is. */
+    found.sha2 = 0;
     if (strcmp(mode, "avx2") == 0) {
         if (!found.bmi2_adx || !found.avx2) {
             return -2;
@@ -107,6 +129,13 @@ int kernel_cpu_select(const char *mode)
     }
     if (strcmp(mode, "avx512") == 0) {
         if (!found.bmi2_adx || !found.avx512) {
+            return -2;
+        }
+        chosen = found;
+        return 0;
+    }
+    if (strcmp(mode, "neon") == 0) {
+        if (!found.neon) {
             return -2;
         }
         chosen = found;
@@ -134,7 +163,7 @@ size_t kernel_cpu_describe(char *out, size_t size)
 {
     size_t length = 0;
 
-    if (!chosen.bmi2_adx && !chosen.avx2 && !chosen.avx512 && !chosen.neon) {
+    if (!chosen.bmi2_adx && !chosen.avx2 && !chosen.avx512 && !chosen.neon && !chosen.sha2) {
         length = append(out, size, length, "portable");
     } else {
         length = append(out, size, length, ARCHITECTURE);
@@ -142,6 +171,7 @@ size_t kernel_cpu_describe(char *out, size_t size)
         length = append(out, size, length, chosen.avx2 ? " avx2" : "");
         length = append(out, size, length, chosen.avx512 ? " avx512" : "");
         length = append(out, size, length, chosen.neon ? " neon" : "");
+        length = append(out, size, length, chosen.sha2 ? " sha2" : "");
     }
     if (size > 0) {
         out[length < size ? length : size - 1] = '\0';

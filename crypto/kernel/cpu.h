@@ -12,10 +12,11 @@ struct kernel_cpu {
     int avx2;     /* x86-64: AVX2, its registers kept by the operating system */
     int avx512;   /* x86-64: AVX-512 F, BW, DQ and VL, its registers kept by the operating system */
     int neon;     /* aarch64: Advanced SIMD, which every such processor has */
+    int sha2;     /* instructions for SHA-256: x86-64's SHA extensions, aarch64's SHA2 */
 };
 
-/* Choose by mode: "auto" (also NULL and "") takes all there is, "portable" nothing, "avx2" BMI2+ADX and AVX2,
- * "avx512" these and AVX-512.
+/* Choose by mode: "auto" (also NULL and "") takes all there is, "portable" nothing, "avx2" BMI2+ADX and AVX2 alone,
+ * "avx512" these and AVX-512, "neon" Advanced SIMD alone. Only "auto" takes the instructions for SHA-256.
  * Return 0; -1 for a name that is none of these; -2 for a mode this processor lacks (the choice then stays as it was).
  * Call it once, before any other function of the kernel runs: it writes without a lock what all others read. */
 int kernel_cpu_select(const char *mode);
@@ -23,8 +24,8 @@ int kernel_cpu_select(const char *mode);
 /* What was chosen; never NULL. */
 const struct kernel_cpu *kernel_cpu(void);
 
-/* Write what was chosen in words, such as "x86-64 bmi2+adx avx2 avx512", "aarch64 neon" or "portable", cut to size - 1
- * bytes and ended with a zero. Return the length of the whole text, as snprintf does. */
+/* Write what was chosen in words, such as "x86-64 bmi2+adx avx2 avx512 sha2", "aarch64 neon sha2" or "portable", cut
+ * to size - 1 bytes and ended with a zero. Return the length of the whole text, as snprintf does. */
 size_t kernel_cpu_describe(char *out, size_t size);
 
 /* Overwrite n bytes with zeros, in a way the compiler may not leave out. */

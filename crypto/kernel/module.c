@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cpu.h"
+#include "sha256.h"
 #include "sm2.h"
 #include "sm3.h"
 
@@ -699,14 +700,22 @@ static PyObject *module_hmac_sm3(PyObject *module, PyObject *const *args, Py_ssi
     return from_bytes(out, 32);
 }
 
-static PyObject *module_merkle_nodes(PyObject *module, PyObject *object)
+/* ---- many hashes: what the two trees of the ledger are made of, the same for both hashes ---- */
+
+typedef void nodes_function(const uint8_t *children, size_t pairs, uint8_t *parents);
+typedef void many_function(const uint8_t *const *messages, const size_t *lengths, size_t count, uint8_t prefix_used,
+                           uint8_t prefix, uint8_t *out);
+
+#define HASH_BYTES 32
+#define PAIR_BYTES (2 * HASH_BYTES)
+
+static PyObject *hash_level(PyObject *object, nodes_function *nodes)
 {
-    (void)module;
     const uint8_t *children;
     size_t size;
     if (!take_bytes(object, "children", &children, &size))
         return NULL;
-    if (size % 64 != 0) {
+    if (size % PAIR_BYTES != 0) {
         refuse("children", "length");
         return NULL;
     }
@@ -714,16 +723,51 @@ static PyObject *module_merkle_nodes(PyObject *module, PyObject *object)
     PyObject *result = new_bytes(size / 2, &out);
     if (result != NULL) {
         Py_BEGIN_ALLOW_THREADS
-        sm3_merkle_nodes(children, size / 64, out);
+        nodes(children, size / PAIR_BYTES, out);
         Py_END_ALLOW_THREADS
     }
     return result;
 }
 
-/* hash_many(list of bytes, prefix: bytes of length 0 or 1) -> 32 bytes a message, one after the other */
-static PyObject *module_hash_many(PyObject *module, PyObject *const *args, Py_ssize_t count)
+/* merkle_levels(bytes of n hashes) -> [the same, n / 2 parents, n / 4 ... one]: of an odd level the last is left out */
+static PyObject *hash_levels(PyObject *object, nodes_function *nodes)
 {
-    (void)module;
+    const uint8_t *hashes;
+    size_t size;
+    if (!take_bytes(object, "hashes", &hashes, &size))
+        return NULL;
+    if (size % HASH_BYTES != 0) {
+        refuse("hashes", "length");
+        return NULL;
+    }
+    const size_t count = size / HASH_BYTES;
+    uint8_t *levels[8 * sizeof count];
+    Py_ssize_t height = 0;
+    for (size_t n = count; n > 1; n /= 2)
+        height++;
+    PyObject *result = PyList_New(height + 1);
+    if (result == NULL)
+        return NULL;
+    Py_INCREF(object);
+    PyList_SetItem(result, 0, object); /* takes the reference; cannot fail on a list of this length */
+    for (Py_ssize_t level = 0; level < height; level++) {
+        PyObject *parents = new_bytes((count >> (level + 1)) * HASH_BYTES, &levels[level]);
+        if (parents == NULL) {
+            Py_DECREF(result);
+            return NULL;
+        }
+        PyList_SetItem(result, level + 1, parents);
+    }
+    Py_BEGIN_ALLOW_THREADS
+    for (Py_ssize_t level = 0; level < height; level++)
+        nodes(level == 0 ? hashes : levels[level - 1], count >> (level + 1), levels[level]);
+    Py_END_ALLOW_THREADS
+    return result;
+}
+
+/* hash_many(list of bytes, prefix: bytes of length 0 or 1) -> 32 bytes a message, one after the other */
+static PyObject *hash_messages(PyObject *const *args, Py_ssize_t count, many_function *many)
+{
     const uint8_t *prefix;
     size_t prefix_size;
     if (!expect(count, 2) || !take_bytes(args[1], "prefix", &prefix, &prefix_size))
@@ -752,10 +796,10 @@ static PyObject *module_hash_many(PyObject *module, PyObject *const *args, Py_ss
         if (!take_bytes(PyTuple_GetItem(items, i), "messages", &messages[i], &lengths[i]))
             goto done;
     uint8_t *out;
-    result = new_bytes((size_t)number * 32, &out);
+    result = new_bytes((size_t)number * HASH_BYTES, &out);
     if (result != NULL) {
         Py_BEGIN_ALLOW_THREADS
-        sm3_many(messages, lengths, (size_t)number, prefix_size == 1, prefix_size == 1 ? prefix[0] : 0, out);
+        many(messages, lengths, (size_t)number, prefix_size == 1, prefix_size == 1 ? prefix[0] : 0, out);
         Py_END_ALLOW_THREADS
     }
 done:
@@ -763,6 +807,42 @@ done:
     free(lengths);
     Py_DECREF(items);
     return result;
+}
+
+static PyObject *module_merkle_nodes(PyObject *module, PyObject *object)
+{
+    (void)module;
+    return hash_level(object, sm3_merkle_nodes);
+}
+
+static PyObject *module_merkle_levels(PyObject *module, PyObject *object)
+{
+    (void)module;
+    return hash_levels(object, sm3_merkle_nodes);
+}
+
+static PyObject *module_hash_many(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    return hash_messages(args, count, sm3_many);
+}
+
+static PyObject *module_sha256_merkle_nodes(PyObject *module, PyObject *object)
+{
+    (void)module;
+    return hash_level(object, sha256_merkle_nodes);
+}
+
+static PyObject *module_sha256_merkle_levels(PyObject *module, PyObject *object)
+{
+    (void)module;
+    return hash_levels(object, sha256_merkle_nodes);
+}
+
+static PyObject *module_sha256_hash_many(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    return hash_messages(args, count, sha256_many);
 }
 
 static PyObject *module_cpu(PyObject *module, PyObject *unused)
@@ -786,7 +866,11 @@ static PyMethodDef module_methods[] = {
     {"hmac_sm3", (PyCFunction)(void (*)(void))module_hmac_sm3, METH_FASTCALL, "hmac_sm3(key, data) -> 32 bytes"},
     {"merkle_nodes", module_merkle_nodes, METH_O, "merkle_nodes(children) -> parents: SM3(01 || left || right)"},
     {"hash_many", (PyCFunction)(void (*)(void))module_hash_many, METH_FASTCALL,
-     "hash_many(messages, prefix) -> 32 bytes a message"},
+     "hash_many(messages, prefix) -> 32 bytes of SM3 a message"},
+    {"merkle_levels", module_merkle_levels, METH_O, "merkle_levels(hashes) -> [hashes, parents, ... one root]"},
+    {"sha256_merkle_nodes", module_sha256_merkle_nodes, METH_O, "merkle_nodes of SHA-256"},
+    {"sha256_merkle_levels", module_sha256_merkle_levels, METH_O, "merkle_levels of SHA-256"},
+    {"sha256_hash_many", (PyCFunction)(void (*)(void))module_sha256_hash_many, METH_FASTCALL, "hash_many of SHA-256"},
     {"cpu", module_cpu, METH_NOARGS, "cpu() -> the processor features in use"},
     {NULL, NULL, 0, NULL},
 };
@@ -816,7 +900,7 @@ static int module_exec(PyObject *module)
     case 0:
         break;
     case -1:
-        PyErr_SetString(PyExc_ImportError, "EDUTRUST_CPU is none of auto, portable, avx2, avx512");
+        PyErr_SetString(PyExc_ImportError, "EDUTRUST_CPU is none of auto, portable, avx2, avx512, neon");
         return -1;
     default:
         PyErr_SetString(PyExc_ImportError, "EDUTRUST_CPU names a mode this processor lacks");
@@ -833,7 +917,7 @@ static int module_exec(PyObject *module)
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, SLOT(module_exec)}, {0, NULL}};
 
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "crypto._kernel", "SM2 and SM3 in C; see crypto/kernel.", 0, module_methods, module_slots,
+    PyModuleDef_HEAD_INIT, "crypto._kernel", "SM2, SM3 and SHA-256 in C; see crypto/kernel.", 0, module_methods, module_slots,
     NULL, NULL, NULL,
 };
 

@@ -23,6 +23,7 @@
 #define XOR3(x, y, z) XOR(XOR(x, y), z)
 #define SET1(x) _mm256_set1_epi32((int)(x))
 #define ROTL(x, n) _mm256_or_si256(_mm256_slli_epi32(x, n), _mm256_srli_epi32(x, 32 - (n)))
+#define SHR(x, n) _mm256_srli_epi32(x, n)
 #define ROTL_9_17(x) rotl_and_8(x, ROTL(x, 9))
 #define ROTL_15_23(x) rotl_and_8(x, ROTL(x, 15))
 #define MAJORITY(x, y, z) majority(x, y, z)
@@ -83,7 +84,7 @@ SM3_INLINE __m256i carried(__m256i x)
 
 #include "sm3_lanes.h"
 
-const struct sm3_lanes sm3_lanes_avx2 = {WIDTH, absorb, nodes};
+const struct sm3_lanes sm3_lanes_avx2 = {WIDTH, absorb, nodes, sha256_nodes};
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -25,6 +25,7 @@
 #define XOR3(x, y, z) _mm512_ternarylogic_epi32(x, y, z, 0x96)
 #define SET1(x) _mm512_set1_epi32((int)(x))
 #define ROTL(x, n) _mm512_rol_epi32(x, n)
+#define SHR(x, n) _mm512_srli_epi32(x, n)
 #define ROTL_9_17(x) rotl_9_17(x)
 #define ROTL_15_23(x) rotl_15_23(x)
 #define MAJORITY(x, y, z) _mm512_ternarylogic_epi32(x, y, z, 0xe8)
@@ -74,7 +75,7 @@ SM3_INLINE void scatter(uint8_t *p, size_t stride, __m512i v)
 
 #include "sm3_lanes.h"
 
-const struct sm3_lanes sm3_lanes_avx512 = {WIDTH, absorb, nodes};
+const struct sm3_lanes sm3_lanes_avx512 = {WIDTH, absorb, nodes, sha256_nodes};
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -1,11 +1,12 @@
-/* SM3 of many messages at once: word i of message n lies in lane n of vector i, so that one instruction serves all.
+/* SM3 of many messages at once, and the Merkle nodes of SHA-256: word i of message n lies in lane n of vector i, so that
+ * one instruction serves all.
  *
- * The first half is what sm3.c sees. The second half is the text of one such way, for a file that has said in macros
+ * The first half is what sm3.c and sha256.c see. The second half is the text of one such way, for a file that has said in macros
  * what its vectors are (it includes this header twice: see sm3_avx2.c):
  *
  *   VECTOR LANES STREAMS       the type, how many words it holds, how many of them advance side by side (1 or 2: with
  *                              two, one fills the processor while the other waits for its own last round)
- *   ADD XOR XOR3 ROTL SET1     word by word
+ *   ADD XOR XOR3 ROTL SHR SET1 word by word
  *   ROTL_9_17 ROTL_15_23       x ^ (x <<< 9) ^ (x <<< 17), x ^ (x <<< 15) ^ (x <<< 23): P0 and P1
  *   MAJORITY CHOOSE            FF and GG of the rounds from 16 on
  *   LOAD STORE                 a whole vector, aligned
@@ -28,6 +29,9 @@
 /* T_j rotated left by j (GB/T 32905, 4.2 and 5.3.3). */
 extern const uint32_t sm3_round_constants[64];
 extern const uint32_t sm3_initial[8];
+/* FIPS 180-4, 4.2.2 and 5.3.3. */
+extern const uint32_t sha256_round_constants[64];
+extern const uint32_t sha256_initial[8];
 
 /* One way to do it. */
 struct sm3_lanes {
@@ -39,6 +43,8 @@ struct sm3_lanes {
     void (*absorb)(uint32_t *state, uint32_t *carry, const uint8_t *const *chunks);
     /* parents[i] = SM3(0x01 || children 2i || children 2i + 1) for width pairs; parents may be children. */
     void (*nodes)(const uint8_t *children, uint8_t *parents);
+    /* The same with SHA-256. */
+    void (*sha256_nodes)(const uint8_t *children, uint8_t *parents);
 };
 
 #if defined(__x86_64__)
@@ -197,9 +203,62 @@ SM3_INLINE void compress_lanes(VECTOR s[STREAMS][8], VECTOR w[STREAMS][16])
     EACH_STREAM(STATE_OUT_OF, s)
 }
 
+/* ---- rounds of SHA-256: as in sha256.c ------------------------------------------------------------------------- */
+
+#define SHA256_SUM0(x) XOR3(ROTL(x, 30), ROTL(x, 19), ROTL(x, 10))
+#define SHA256_SUM1(x) XOR3(ROTL(x, 26), ROTL(x, 21), ROTL(x, 7))
+#define SHA256_SIGMA0(x) XOR3(ROTL(x, 25), ROTL(x, 14), SHR(x, 3))
+#define SHA256_SIGMA1(x) XOR3(ROTL(x, 15), ROTL(x, 13), SHR(x, 10))
+
+#define SHA256_ROUND_OF(n, a, b, c, d, e, f, g, h, k, j)                                                               \
+    {                                                                                                                  \
+        const VECTOR t1 = ADD(ADD(ADD(h##n, k), W(n, j)), ADD(CHOOSE(e##n, f##n, g##n), SHA256_SUM1(e##n)));           \
+        d##n = ADD(d##n, t1);                                                                                          \
+        h##n = ADD(t1, ADD(MAJORITY(a##n, b##n, c##n), SHA256_SUM0(a##n)));                                            \
+    }
+/* W_{j+16}, in the place of W_j, which round j is the last to need. */
+#define SHA256_EXPAND_OF(n, j)                                                                                         \
+    W(n, j) = ADD(ADD(W(n, j), SHA256_SIGMA0(W(n, (j) + 1))), ADD(W(n, (j) + 9), SHA256_SIGMA1(W(n, (j) + 14))));
+#define SHA256_ROUND(a, b, c, d, e, f, g, h, j)                                                                        \
+    {                                                                                                                  \
+        const VECTOR k = SET1(sha256_round_constants[start + (j)]);                                                    \
+        EACH_STREAM(SHA256_ROUND_OF, a, b, c, d, e, f, g, h, k, j)                                                     \
+        EACH_STREAM(SHA256_EXPAND_OF, j)                                                                               \
+    }
+#define SHA256_EIGHT(j)                                                                                                \
+    SHA256_ROUND(a, b, c, d, e, f, g, h, j)                                                                            \
+    SHA256_ROUND(h, a, b, c, d, e, f, g, (j) + 1)                                                                      \
+    SHA256_ROUND(g, h, a, b, c, d, e, f, (j) + 2)                                                                      \
+    SHA256_ROUND(f, g, h, a, b, c, d, e, (j) + 3)                                                                      \
+    SHA256_ROUND(e, f, g, h, a, b, c, d, (j) + 4)                                                                      \
+    SHA256_ROUND(d, e, f, g, h, a, b, c, (j) + 5)                                                                      \
+    SHA256_ROUND(c, d, e, f, g, h, a, b, (j) + 6)                                                                      \
+    SHA256_ROUND(b, c, d, e, f, g, h, a, (j) + 7)
+
+#define SHA256_STATE_OUT_OF(n, s)                                                                                      \
+    s[n][0] = ADD(s[n][0], a##n);                                                                                      \
+    s[n][1] = ADD(s[n][1], b##n);                                                                                      \
+    s[n][2] = ADD(s[n][2], c##n);                                                                                      \
+    s[n][3] = ADD(s[n][3], d##n);                                                                                      \
+    s[n][4] = ADD(s[n][4], e##n);                                                                                      \
+    s[n][5] = ADD(s[n][5], f##n);                                                                                      \
+    s[n][6] = ADD(s[n][6], g##n);                                                                                      \
+    s[n][7] = ADD(s[n][7], h##n);
+
+SM3_INLINE void sha256_compress_lanes(VECTOR s[STREAMS][8], VECTOR w[STREAMS][16])
+{
+    EACH_STREAM(STATE_IN_OF, s)
+    /* The last sixteen rounds expand too, for nothing: a second copy of the rounds would cost more. */
+    for (size_t start = 0; start < 64; start += 16) {
+        SHA256_EIGHT(0)
+        SHA256_EIGHT(8)
+    }
+    EACH_STREAM(SHA256_STATE_OUT_OF, s)
+}
+
 /* ---- what the table offers ------------------------------------------------------------------------------------ */
 
-static void nodes(const uint8_t *children, uint8_t *parents)
+SM3_INLINE void nodes_by(const uint8_t *children, uint8_t *parents, const uint32_t initial[8], const int is_sha256)
 {
     VECTOR s[STREAMS][8];
     VECTOR w[STREAMS][16];
@@ -216,13 +275,17 @@ static void nodes(const uint8_t *children, uint8_t *parents)
         last[n] = JOIN(SET1(0x00800000), shifted_words(w[n], SET1(0x01000000)));
         UNROLL
         for (size_t i = 0; i < 8; i++) {
-            s[n][i] = SET1(sm3_initial[i]);
+            s[n][i] = SET1(initial[i]);
         }
     }
     /* Both blocks go through one copy of the rounds. A second one, made for a block of which all but one byte is known,
      * saves one instruction in twenty and is slower: together they outgrow the instruction cache. */
     for (int block = 0; block < 2; block++) {
-        compress_lanes(s, w);
+        if (is_sha256) {
+            sha256_compress_lanes(s, w);
+        } else {
+            compress_lanes(s, w);
+        }
         for (size_t n = 0; n < STREAMS; n++) {
             w[n][0] = last[n];
             for (size_t j = 1; j < 15; j++) {
@@ -235,6 +298,16 @@ static void nodes(const uint8_t *children, uint8_t *parents)
     for (size_t n = 0; n < STREAMS; n++) {
         scatter_digests(parents + SM3_BYTES * LANES * n, s[n]);
     }
+}
+
+static void nodes(const uint8_t *children, uint8_t *parents)
+{
+    nodes_by(children, parents, sm3_initial, 0);
+}
+
+static void sha256_nodes(const uint8_t *children, uint8_t *parents)
+{
+    nodes_by(children, parents, sha256_initial, 1);
 }
 
 static void absorb(uint32_t *state, uint32_t *carry, const uint8_t *const *chunks)

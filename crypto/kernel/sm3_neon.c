@@ -16,6 +16,7 @@
 #define XOR3(x, y, z) XOR(XOR(x, y), z)
 #define SET1(x) vdupq_n_u32(x)
 #define ROTL(x, n) vsriq_n_u32(vshlq_n_u32(x, n), x, 32 - (n))
+#define SHR(x, n) vshrq_n_u32(x, n)
 #define ROTL_9_17(x) XOR3(x, ROTL(x, 9), ROTL(x, 17))
 #define ROTL_15_23(x) XOR3(x, ROTL(x, 15), ROTL(x, 23))
 #define MAJORITY(x, y, z) vbslq_u32(XOR(x, y), z, x)
@@ -41,6 +42,6 @@ SM3_INLINE uint32x4_t carried(uint32x4_t x)
 
 #include "sm3_lanes.h"
 
-const struct sm3_lanes sm3_lanes_neon = {WIDTH, absorb, nodes};
+const struct sm3_lanes sm3_lanes_neon = {WIDTH, absorb, nodes, sha256_nodes};
 
 #endif

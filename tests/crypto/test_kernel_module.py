@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import hashlib
 import pickle
 import random
 import resource
@@ -82,7 +83,11 @@ def callables(kernel: Any) -> dict[str, tuple[Callable[..., Any], tuple[Any, ...
         "sm3": (kernel.sm3, (MESSAGE,)),
         "hmac_sm3": (kernel.hmac_sm3, (MESSAGE, MESSAGE)),
         "merkle_nodes": (kernel.merkle_nodes, (bytes(128),)),
+        "merkle_levels": (kernel.merkle_levels, (bytes(96),)),
         "hash_many": (kernel.hash_many, ([MESSAGE, b""], b"\x00")),
+        "sha256_merkle_nodes": (kernel.sha256_merkle_nodes, (bytes(128),)),
+        "sha256_merkle_levels": (kernel.sha256_merkle_levels, (bytes(96),)),
+        "sha256_hash_many": (kernel.sha256_hash_many, ([MESSAGE, b""], b"\x00")),
         "cpu": (kernel.cpu, ()),
     }
 
@@ -149,7 +154,11 @@ def test_too_few_or_too_many_arguments_are_a_type_error(kernel: Any) -> None:
         ("multiply_two", 1, (0, 31, 33)),
         ("multiply_two", 2, (0, 63, 65)),
         ("merkle_nodes", 0, (1, 32, 63, 65, 127)),
+        ("merkle_levels", 0, (1, 31, 33, 63, 65)),
         ("hash_many", 1, (2, 100)),
+        ("sha256_merkle_nodes", 0, (1, 32, 63, 65, 127)),
+        ("sha256_merkle_levels", 0, (1, 31, 33, 63, 65)),
+        ("sha256_hash_many", 1, (2, 100)),
         ("PublicKey.verify", 2, (8192, 1 << 20)),
         ("PublicKey.verify_many", 1, (8192,)),
         ("PrivateKey.sign", 1, (8192,)),
@@ -207,6 +216,8 @@ def test_a_subclass_of_bytes_is_taken_for_the_bytes_it_holds(kernel: Any, privat
     assert public.verify_many([(Bytes(MESSAGE), Bytes(signature))], SM2_DEFAULT_ID) == b"\x01"
     assert kernel.sm3(Bytes(MESSAGE)) == kernel.sm3(MESSAGE)
     assert kernel.hash_many([Bytes(MESSAGE)], b"") == kernel.sm3(MESSAGE)
+    assert kernel.sha256_hash_many([Bytes(MESSAGE)], b"") == hashlib.sha256(MESSAGE).digest()
+    assert kernel.merkle_levels(Bytes(bytes(64)))[1] == kernel.merkle_nodes(bytes(64))
 
 
 def test_the_key_types_cannot_be_derived_from_changed_copied_pickled_or_made_empty(
@@ -273,6 +284,10 @@ def _all_operations(kernel: Any) -> None:
     kernel.generate()
     kernel.hash_many([MESSAGE, b""], b"\x00")
     kernel.merkle_nodes(bytes(64))
+    kernel.merkle_levels(bytes(32 * 40))
+    kernel.sha256_hash_many([MESSAGE, b""], b"\x00")
+    kernel.sha256_merkle_nodes(bytes(64))
+    kernel.sha256_merkle_levels(bytes(32 * 40))
     refused: list[Callable[[], Any]] = [
         lambda: kernel.PrivateKey(bytes(32)),
         lambda: kernel.PublicKey(bytes(64)),
@@ -281,6 +296,8 @@ def _all_operations(kernel: Any) -> None:
         lambda: public.verify_many([(b"", b""), None], b""),
         lambda: private.sign_many([b"", None], SM2_DEFAULT_ID),
         lambda: kernel.hash_many([b"", None], b""),
+        lambda: kernel.sha256_hash_many([b"", None], b""),
+        lambda: kernel.sha256_merkle_levels(bytes(33)),
     ]
     for call in refused:
         with pytest.raises((TypeError, ValueError)):
@@ -382,6 +399,7 @@ def test_lists_changed_by_another_thread_meanwhile_do_no_harm(kernel: Any, priva
     signatures = [private.sign(bytes([at]) * size, SM2_DEFAULT_ID) for at in range(8)]
     contents = [bytes([at]) * size for at in range(8)]
     digests = {kernel.sm3(content) for content in contents}
+    sha256_digests = {hashlib.sha256(content).digest() for content in contents}
     rows: list[tuple[bytes, bytes]] = []
     messages: list[bytes] = []
 
@@ -404,8 +422,9 @@ def test_lists_changed_by_another_thread_meanwhile_do_no_harm(kernel: Any, priva
             for start in range(0, len(signed), 64):
                 one = signed[start : start + 64]
                 assert any(public.verify(content, one, SM2_DEFAULT_ID) for content in contents)
-            hashed = kernel.hash_many(messages, b"")
-            assert {hashed[at : at + 32] for at in range(0, len(hashed), 32)} <= digests
+            for hash_many, right in ((kernel.hash_many, digests), (kernel.sha256_hash_many, sha256_digests)):
+                hashed = hash_many(messages, b"")
+                assert {hashed[at : at + 32] for at in range(0, len(hashed), 32)} <= right
     finally:
         stop.set()
         thread.join()

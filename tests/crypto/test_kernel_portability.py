@@ -41,6 +41,11 @@ signature = backend.private_key(private).sign(b"message", SM2_DEFAULT_ID)
 backend.verify(public, b"message", signature, SM2_DEFAULT_ID)
 print(backend.name)
 """
+HASHES: Final = """
+from crypto.sha256_batch import select_sha256_batch
+from crypto.sm3_batch import select_sm3_batch
+print(select_sm3_batch().name, select_sha256_batch().name)
+"""
 SAYS_WHY: Final = """
 from crypto.sm2_kernel import KernelBackend, KernelUnavailable
 try:
@@ -63,8 +68,12 @@ def test_every_source_compiles_without_a_warning(compiler: Compiler, tmp_path: P
     compile_objects(needed(compiler), tmp_path, kernel_sources(module=True), flags=flags)
 
 
-# "auto" is four lanes of Advanced SIMD for SM3; SM2 there is the portable curve in any mode.
-@pytest.mark.parametrize(("name", "modes"), [("sm2_check", ["auto"]), ("sm3_check", ["portable", "auto"])])
+# "neon" is four lanes of Advanced SIMD; "auto" the SHA2 instructions for SHA-256 as well, which the emulated processor has.
+# SM2 there is the portable curve in any mode.
+@pytest.mark.parametrize(
+    ("name", "modes"),
+    [("sm2_check", ["auto"]), ("sm3_check", ["portable", "auto"]), ("sha256_check", ["portable", "neon", "auto"])],
+)
 def test_aarch64_gives_the_same_answers(name: str, modes: list[str], tmp_path: Path) -> None:
     compiler = needed(AARCH64)
     wrapped = ["-Wl,--wrap=getrandom"] if name == "sm2_check" else []
@@ -120,7 +129,9 @@ def test_the_wheel_serves_every_python_from_3_11_and_brings_the_kernel(tmp_path:
         assert [name for name in archive.namelist() if name.endswith(".so")] == [EXTENSION]
         (tmp_path / "kernel.so").write_bytes(archive.read(EXTENSION))
     assert private_names_used(tmp_path / "kernel.so") == []
-    assert answer(installed(wheel, tmp_path), SIGNS, tmp_path) == "kernel"
+    python = installed(wheel, tmp_path)
+    assert answer(python, SIGNS, tmp_path) == "kernel"
+    assert answer(python, HASHES, tmp_path) == "kernel kernel"
 
 
 def private_names_used(extension: Path) -> list[str]:
@@ -145,4 +156,5 @@ def test_without_a_compiler_the_package_is_built_without_the_kernel_and_libcrypt
         assert not [name for name in archive.namelist() if name.endswith(".so")]
     python = installed(wheel, tmp_path)
     assert answer(python, SIGNS, tmp_path) == "libcrypto"
+    assert answer(python, HASHES, tmp_path) == "hashlib hashlib"
     assert answer(python, SAYS_WHY, tmp_path) == "crypto.kernel_unavailable not_compiled"

@@ -149,6 +149,7 @@ ANSWERS: Final = """
 import hashlib, json, sys
 from crypto.sm2 import SM2_DEFAULT_ID, signature_to_der
 from crypto.sm2_kernel import KernelBackend, KernelUnavailable
+from crypto.sha256_batch import KernelSha256Batch
 from crypto.sm3_batch import KernelSm3Batch
 try:
     backend = KernelBackend()
@@ -163,9 +164,10 @@ public.verify(b"m", bytes.fromhex(sys.argv[2]), SM2_DEFAULT_ID)
 seen += [bytes(public.verify_many([(bytes([at]), bytes.fromhex(sys.argv[2])) for at in range(130)], SM2_DEFAULT_ID))]
 public.verify(b"fresh", key.sign(b"fresh", SM2_DEFAULT_ID), SM2_DEFAULT_ID)
 seen += [key.decrypt(public.encrypt(b"plain" * 50))]
-batch = KernelSm3Batch()
 data = hashlib.shake_128(b"data").digest(64 * 77)
-seen += [batch.merkle_nodes(data), batch.merkle_leaves([data[:at] for at in range(300)])]
+for batch in (KernelSm3Batch(), KernelSha256Batch()):
+    seen += [batch.merkle_nodes(data), batch.merkle_leaves([data[:at] for at in range(300)])]
+    seen += batch.merkle_levels(data)
 print(json.dumps([backend.version, hashlib.sha256(b"".join(seen)).hexdigest()]))
 """
 
@@ -184,6 +186,7 @@ def test_every_mode_of_the_processor_gives_the_same_answers() -> None:
     assert len({digest_of_all for _, digest_of_all in answers.values()}) == 1
     assert answers["portable"][0] == "EduTrust kernel (portable)"
     assert "avx2" not in answers or answers["avx2"][0] == "EduTrust kernel (x86-64 bmi2+adx avx2)"
+    assert answers["auto"][0].endswith(" sha2)") == ("sha_ni" in flags.split())
     assert answers["auto"] == answers[""]
 
 

@@ -66,7 +66,7 @@ def programs(compiler: Compiler, tmp_path_factory: pytest.TempPathFactory) -> Ma
         name: compile_program(
             compiler, folder / name, [CHECKS / f"{name}.c", *objects], flags=flags, libraries=libraries
         )
-        for name, libraries in (("sm2_check", GIVEN_RANDOMNESS), ("sm3_check", ()))
+        for name, libraries in (("sm2_check", GIVEN_RANDOMNESS), ("sm3_check", ()), ("sha256_check", ()))
     }
     python = f"-isystem{sysconfig.get_path('include')}"
     built["_kernel"] = compile_program(
@@ -102,9 +102,13 @@ def test_sm2_gives_the_answers_of_plain_integers_and_no_sanitizer_objects(
     assert f"{cases.count(chr(10))} lines" in run_in_mode(programs["sm2_check"], mode, cases)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_sm3_agrees_with_its_standard_and_no_sanitizer_objects(programs: Mapping[str, Path], mode: str) -> None:
-    assert "no difference" in run_in_mode(programs["sm3_check"], mode)
+# "auto" adds the instructions for SHA-256.
+@pytest.mark.parametrize("mode", [*MODES, "auto"])
+@pytest.mark.parametrize("name", ["sm3_check", "sha256_check"])
+def test_sm3_and_sha256_agree_with_their_standards_and_no_sanitizer_objects(
+    programs: Mapping[str, Path], name: str, mode: str
+) -> None:
+    assert "no difference" in run_in_mode(programs[name], mode)
 
 
 @pytest.mark.parametrize("field", ["field_portable", "field_adx"])

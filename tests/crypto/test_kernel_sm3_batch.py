@@ -36,6 +36,15 @@ def test_a_level_of_a_merkle_tree(batch: Sm3Batch, pairs: int) -> None:
     assert batch.merkle_nodes(children) == expected
 
 
+@pytest.mark.parametrize("count", [*range(20), 127, 128, 129, 255, 256, 257, 511])
+def test_all_levels_above_are_those_made_one_by_one(batch: Sm3Batch, count: int) -> None:
+    levels = [random.Random(count).randbytes(32 * count)]
+    while len(levels[-1]) > 32:
+        below = levels[-1]
+        levels.append(b"".join(sm3(b"\x01" + below[at : at + 64]) for at in range(0, len(below) - 63, 64)))
+    assert batch.merkle_levels(levels[0]) == levels
+
+
 @pytest.mark.parametrize("count", COUNTS)
 def test_leaves_and_messages_of_any_lengths(batch: Sm3Batch, count: int) -> None:
     dice = random.Random(count)
@@ -77,3 +86,10 @@ def test_a_tuple_serves_as_well_as_a_list_and_text_is_refused(batch: Sm3Batch) -
 def test_the_kernel_is_taken_where_it_is() -> None:
     backend_named("kernel")
     assert select_sm3_batch().name == "kernel"
+
+
+@pytest.mark.parametrize("length", [1, 31, 33, 63])
+def test_a_part_of_a_hash_is_refused(batch: Sm3Batch, length: int) -> None:
+    with pytest.raises(EncodingRefused) as refused:
+        batch.merkle_levels(bytes(length))
+    assert (refused.value.field, refused.value.rule) == ("hashes", "length")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import ProofRefused
+from ledger.errors import IntegrityBroken, ProofRefused
 from ledger.merkle import (
     HashAlg,
     consistency_ranges,
@@ -153,6 +153,34 @@ def test_growing_in_any_steps_gives_the_same_tree_and_never_changes_a_full_tile(
     assert grown.tiles == at_once.tiles
     overhead = sum(len(data) for data in grown.tiles.values())
     assert overhead <= 32 * (sum(steps) + sum(steps) // 256 + 2)
+
+
+@pytest.mark.parametrize("alg", HashAlg)
+@pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 65_536 + 256])
+def test_where_the_highest_tile_is_just_full_every_kind_of_proof_verifies(alg: HashAlg, size: int) -> None:
+    leaves = [leaf_hash(alg, str(number).encode()) for number in range(size)]
+    tiles = {tile.id: tile.data for tile in extend(alg, 0, {}, leaves)}
+    tree = TileTree(alg, lambda ids: {one: tiles[one] for one in ids if one in tiles})
+    root = tree.root(size)
+    indices = sorted({0, 1, 255, 256, 257, 32_767, 32_768, 65_279, 65_280, 65_534, size - 257, size - 2, size - 1})
+    paths = tree.inclusions(indices, size)
+    for index, path in zip(indices, paths, strict=True):
+        verify_inclusion(alg, index=index, size=size, leaf=leaves[index], path=path, root=root)
+        assert tree.inclusion(index, size) == path
+
+
+@pytest.mark.parametrize("bent", [b"", bytes(32 * 255), bytes(32 * 256 - 1), bytes(32 * 256 + 1), bytes(32 * 257)])
+def test_a_stored_tile_that_is_too_short_too_long_or_ends_inside_a_hash_is_refused(bent: bytes) -> None:
+    grown = Grown(HashAlg.SHA256)
+    grown.grow(300)
+    whole = TileId(HashAlg.SHA256, 0, 0)
+    grown.tiles[whole] = bent
+    with pytest.raises(IntegrityBroken):
+        grown.tree.inclusion(5, 300)
+    growing = TileId(HashAlg.SHA256, 0, 1)
+    grown.tiles[growing] += b"\x00"
+    with pytest.raises(IntegrityBroken):
+        grown.tree.inclusion(299, 300)
 
 
 @given(size=st.integers(1, 700), data=st.data())

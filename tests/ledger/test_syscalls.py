@@ -18,6 +18,7 @@ import pytest
 
 from adapters.sql.ledger_engine import LedgerDatabase
 from adapters.sql.ledger_open import open_ledger_database
+from adapters.sql.ledger_sqlite import WAL_PAGES
 from adapters.sql.ledger_store import SqlLedgerStore
 from adapters.sql.targets import SqliteTarget, target_of
 from ledger.checkpoint import LogIdentity
@@ -35,10 +36,12 @@ FILE_FAULTS = ("error=EIO", "error=ENOSPC", "error=ENOSPC+", "signal=SIGKILL")
 """With a plus: from that call on, as a full disk is."""
 SOCKET_FAULTS = ("error=EIO", "error=ECONNRESET", "error=ECONNRESET+", "signal=SIGKILL")
 SEED = 14
-# A WAL of a thousand pages is written back to the database at the next commit (SQLite's wal_autocheckpoint).
-PAGES_BEFORE = 985
+# A WAL of so many pages is written back to the database at the next commit; a pool adds about twenty.
+PAGES_BEFORE = WAL_PAGES - 15
 WAL_FRAME = 4096 + 24
 FIRST = 1_000_000
+# SQLite file format, 4.1: the header of a WAL is its first 32 bytes, written when it begins and begins anew.
+_WAL_HEADER = re.compile(r"pwrite64\(\d+, .*, 32, 0\) = 32$", re.MULTILINE)
 _CALL = re.compile(r"^\d+ +(\w+)\(", re.MULTILINE)
 
 
@@ -115,6 +118,7 @@ def test_on_sqlite_a_fault_at_any_call_loses_and_doubles_nothing(bench: Bench, k
     told, trace = bench.run(deployed(), ORIGIN, FIRST, f"-etrace={','.join(FILE_CALLS)}")
     assert len(told) == 2 * POOL
     assert f"{_file(tmp_path / 'log')}-wal" in trace
+    assert _WAL_HEADER.search(trace), "the WAL was not begun anew"
     calls = Counter(_CALL.findall(trace))
     assert {"openat", "pread64", "pwrite64", "fdatasync"} <= calls.keys()
     cases = _cases(calls, FILE_FAULTS)

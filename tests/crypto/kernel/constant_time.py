@@ -94,8 +94,8 @@ def under_memcheck(program: Path, *arguments: str) -> list[Finding] | None:
     return found
 
 
-def build(chosen: Build, folder: Path, *, kernel: Path = KERNEL) -> tuple[Path, Path]:
-    """Compile the programs for SM2 and for SM3 and HMAC-SM3."""
+def build(chosen: Build, folder: Path, *, kernel: Path = KERNEL) -> tuple[Path, Path, Path]:
+    """Compile the programs for SM2, for SM3 and HMAC-SM3, and for SHA-256."""
     # Debug information does not change the code; valgrind reads none newer than DWARF 4.
     flags = [*shipped_flags(), *chosen.extra, "-gdwarf-4", "-w", "-DKERNEL_CT_CHECK"]
     sources = [kernel / source.name for source in kernel_sources()]
@@ -103,23 +103,30 @@ def build(chosen: Build, folder: Path, *, kernel: Path = KERNEL) -> tuple[Path, 
     sm2 = compile_program(
         chosen.compiler, folder / f"sm2{stem}", [CHECKS / "constant_time.c", *sources], flags=flags, kernel=kernel
     )
-    of_sm3 = [source for source in sources if not source.name.startswith("sm2") and source.name != "random.c"]
-    sm3 = compile_program(
-        chosen.compiler, folder / f"sm3{stem}", [CHECKS / "sm3_check.c", *of_sm3], flags=flags, kernel=kernel
+    of_hashes = [source for source in sources if not source.name.startswith("sm2") and source.name != "random.c"]
+    sm3, sha256 = (
+        compile_program(
+            chosen.compiler,
+            folder / f"{name}{stem}",
+            [CHECKS / f"{name}_check.c", *of_hashes],
+            flags=flags,
+            kernel=kernel,
+        )
+        for name in ("sm3", "sha256")
     )
-    return sm2, sm3
+    return sm2, sm3, sha256
 
 
 def check(chosen: Build, folder: Path, *, kernel: Path = KERNEL) -> list[Finding]:
     """Build, check that memcheck sees the planted leaks, and return what it reports of the kernel."""
-    sm2, sm3 = build(chosen, folder, kernel=kernel)
+    sm2, sm3, sha256 = build(chosen, folder, kernel=kernel)
     seen = under_memcheck(sm2, "portable", "leaky")
     if seen is None or len(seen) != PLANTED_LEAKS or any("leak" not in leak.where for leak in seen):
         raise CheckFailed(f"{chosen.name}: of {PLANTED_LEAKS} planted leaks memcheck reports {seen}")
     found = []
     for mode in MODES:
         # Many messages at once are checked as shipped; HMAC-SM3 is part of the program for SM2 as well.
-        for what, program in (("SM2", sm2), ("SM3", sm3)) if not chosen.extra else (("SM2", sm2),):
+        for what, program in (("SM2", sm2), ("SM3", sm3), ("SHA-256", sha256))[: 1 if chosen.extra else None]:
             reported = under_memcheck(program, mode)
             if reported is None:
                 say(f"{chosen.name}, {mode}, {what}: not on this processor")

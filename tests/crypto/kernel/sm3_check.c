@@ -1,7 +1,7 @@
 /* Checks of the kernel's SM3, HMAC-SM3 and many-at-once SM3, in one mode of the processor.
  *
- *     cd crypto/kernel; cc -std=c11 -O2 -I. -o sm3_check ../../tests/crypto/kernel/sm3_check.c cpu.c sm3*.c
- *     ./sm3_check [auto|portable|avx2|avx512]
+ *     cd crypto/kernel; cc -std=c11 -O2 -I. -o sm3_check ../../tests/crypto/kernel/sm3_check.c cpu.c sm3*.c sha256*.c
+ *     ./sm3_check [auto|portable|avx2|avx512|neon]
  *
  * prints how many comparisons it made, or the first that failed, and then exits with 1. Exit 77: this processor lacks
  * the mode. Built with -DKERNEL_CT_CHECK and run under valgrind, keys and messages are marked as undefined memory, so
@@ -420,7 +420,11 @@ static void check_modes(void)
     expect(kernel_cpu_select(NULL) == 0 && kernel_cpu_select("") == 0, "no name means auto", 0, 0);
 #if defined(__aarch64__)
     kernel_cpu_describe(text, sizeof text);
-    expect(strcmp(text, "aarch64 neon") == 0, "aarch64 has neon", 0, 0);
+    expect(strcmp(text, kernel_cpu()->sha2 ? "aarch64 neon sha2" : "aarch64 neon") == 0, "aarch64 has neon", 0, 0);
+    expect(kernel_cpu_select("neon") == 0 && !kernel_cpu()->sha2, "neon is no more", 0, 0);
+    expect(kernel_cpu_select("avx2") == -2, "avx2 is missing", 0, 0);
+#else
+    expect(kernel_cpu_select("neon") == -2, "neon is missing", 0, 0);
 #endif
 }
 
