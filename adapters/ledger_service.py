@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
+from adapters.observe.ledger_meter import LedgerMeter
 from adapters.publication import LogFolder, Publisher
 from adapters.turns import Turns
 from crypto.errors import TrustError
@@ -57,11 +58,13 @@ class LedgerService:
         clock: Clock,
         drivers: Sequence[AnchorDriver],
         publisher: Publisher | None = None,
+        meter: LedgerMeter | None = None,
     ) -> None:
         """`drivers` are the places of anchoring; every checkpoint enters the outbox of each.
 
-        `publisher` keeps the log's files; without one the log is not published.
+        `publisher` keeps the log's files; without one the log is not published. `meter` measures the writing.
         """
+        self._meter = meter or LedgerMeter()
         self._store = store
         self._publisher = publisher
         self._identity = identity
@@ -78,7 +81,7 @@ class LedgerService:
         # The chains' thread reads proofs through a reader of its own: a reader serves one thread.
         self._anchors = AnchorWorker(store, LedgerReader(store, identity), identity, clock)
         self._pool: GroupCommit[Entry, list[Sequenced]] = GroupCommit(
-            self._commit, most=MAX_POOL_ENTRIES, name="ledger-write"
+            self._meter.measuring(self._commit), most=MAX_POOL_ENTRIES, name="ledger-write"
         )
         self._turns = Turns(self._pool)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="ledger-read")
@@ -141,6 +144,11 @@ class LedgerService:
         if self._publisher is not None:
             self._publisher.wake()
         return outcomes
+
+    @property
+    def waiting(self) -> int:
+        """How many entries wait to be appended."""
+        return self._pool.waiting
 
     @property
     def identity(self) -> LogIdentity:
@@ -211,6 +219,20 @@ class LedgerService:
         steps = [self._on(self._anchoring, _bound(self._step_quietly, driver)) for driver in self._drivers]
         return [evidence for evidence in await asyncio.gather(*steps) if evidence is not None]
 
+    async def refresh(self, after_s: int) -> bool:
+        """Sign the newest checkpoint again once it is `after_s` seconds old, and publish it; tell whether.
+
+        Raises IntegrityBroken, CheckpointRefused, LedgerUnavailable.
+        """
+        try:
+            signed = await asyncio.to_thread(self._sequencer.refresh, after_s)
+        except TrustError as error:
+            self._meter.refused(error)
+            raise
+        if signed and self._publisher is not None:
+            self._publisher.wake()
+        return signed
+
     async def publish_now(self) -> None:
         """Wait until everything the database holds now is published. Raises IntegrityBroken, LedgerUnavailable."""
         if self._publisher is not None:
@@ -243,10 +265,14 @@ class LedgerService:
         except TrustError as error:
             # Two histories, or nodes that contradict each other: no retry mends that, somebody has to look.
             alarm = isinstance(error, AnchorForked) or error.rule == "disagree"
+            if alarm:
+                self._meter.alarmed(driver.chain)
             _LOG.log(logging.ERROR if alarm else logging.WARNING, "anchor on %s refused: %s", driver.chain, error)
             return None
-        if evidence is not None and self._publisher is not None:
-            self._publisher.anchored(evidence.size)
+        if evidence is not None:
+            self._meter.anchored(driver.chain)
+            if self._publisher is not None:
+                self._publisher.anchored(evidence.size)
         return evidence
 
     async def _on(self, pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
@@ -263,6 +289,11 @@ class AuditService:
         )
         self._turns = Turns(self._pool)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="audit-read")
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait to be written."""
+        return self._pool.waiting
 
     def start(self) -> None:
         """Begin to take events."""

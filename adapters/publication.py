@@ -13,14 +13,27 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from crypto.errors import TrustError
-from ledger.errors import EntryUnknown, IntegrityBroken, LedgerUnavailable
-from ledger.layout import BundlePath, CheckpointPath, DocumentPath, KeysPath, LayoutPath, NotePath, TilePath, parse_path
+from ledger.checkpoint import parse_checkpoint_text
+from ledger.errors import CheckpointRefused, EntryUnknown, IntegrityBroken, LedgerUnavailable
+from ledger.layout import (
+    BundlePath,
+    CheckpointPath,
+    CountsPath,
+    DocumentPath,
+    KeysPath,
+    LayoutPath,
+    NotePath,
+    TilePath,
+    parse_path,
+)
+from ledger.note import parse_note
 from ledger.publication import File, Publication
+from ledger.publication_counts import counted
 from ledger.publication_document import LogDocument
 from ledger.store import LedgerReads
 
@@ -89,7 +102,10 @@ class LogFolder:
 
     def names(self) -> Iterator[str]:
         """Walk every file of the folder but the staged ones."""
-        for folder, folders, files in os.walk(self.root):
+        return self._below("")
+
+    def _below(self, branch: str) -> Iterator[str]:
+        for folder, folders, files in os.walk(self.root / branch):
             here = Path(folder)
             if here == self.root and STAGING in folders:
                 folders.remove(STAGING)
@@ -97,14 +113,23 @@ class LogFolder:
             yield from ((inside / name).as_posix() for name in files)
 
     def largest_note(self) -> bytes | None:
-        """Return the note of the largest size there is, whether or not `checkpoint` points to it yet."""
+        """Return the note of the largest size there is: the one `checkpoint` shows, or one it does not point to yet."""
         sizes: list[int] = []
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.root / "note") as notes:
             for note in notes:
                 with contextlib.suppress(EntryUnknown):
                     path = parse_path(f"note/{note.name}")
                     sizes += [path.size] if isinstance(path, NotePath) else []
-        return self.read(NotePath(max(sizes))) if sizes else self.read(CheckpointPath())
+        newest = self.read(CheckpointPath())
+        try:
+            shown = -1 if newest is None else parse_checkpoint_text(parse_note(newest).text).size
+        except CheckpointRefused:
+            return newest  # whoever verifies it is told
+        return newest if shown >= max(sizes, default=-1) else self.read(NotePath(max(sizes)))
+
+    def tally(self) -> Mapping[str, int]:
+        """Count notes and statements (see PublishedFiles)."""
+        return counted(name for branch in ("note", "anchor") for name in self._below(branch))
 
     def put(self, files: Sequence[File]) -> None:
         """Write files once (see PublishedFiles)."""
@@ -121,7 +146,7 @@ class LogFolder:
         for folder in folders:
             _flush(folder)
 
-    def replace(self, path: CheckpointPath | DocumentPath, data: bytes) -> None:
+    def replace(self, path: CheckpointPath | DocumentPath | CountsPath, data: bytes) -> None:
         """Let a name stand for other bytes (see PublishedFiles)."""
         [temporary] = self._staged([data])
         temporary.rename(self.root / str(path))

@@ -26,6 +26,8 @@ ENVIRONMENT_PREFIX: Final = "EDUTRUST_"
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 # The province a demo or a first trial stands for where none is named (GB/T 2260; the demo province is 500000).
 DEFAULT_REGION: Final = "500000"
+CHECKPOINT_EVERY_S: Final = 3600
+"""A log in which nothing happens is signed again this often: a follower who allows two hours sees it alive."""
 SM2_BACKENDS: Final = ("auto", "kernel", "libcrypto")
 WORKERS_MAX: Final = 64
 """More than the cores of one machine bring nothing, and each share of a limit on attempts would become too small."""
@@ -63,7 +65,7 @@ class Settings:
 
     `issuer` is the public address without a final slash; platforms, cookies and log are named by it, so it never changes.
     `database_url` is `sqlite:///<folder>` or `postgresql://…`; `redis_url`, if any, holds short-lived state beside it.
-    `workers` server processes answer on the one port.
+    `workers` server processes answer on the one port. `metrics` is the `host:port` that answers scrapes, if any does.
     `outbound_allowed` lists `host:port` pairs on private networks that may be fetched; nothing else there ever is.
     `trusted_proxies` are networks whose X-Forwarded-* headers are believed. `region` is the six-digit division this
     deployment serves. `cpu` has worked when the kernel loaded; it stands here because it is one of the names.
@@ -83,6 +85,7 @@ class Settings:
     root_name_zh: str
     root_name_en: str
     log_origin: str
+    checkpoint_every_s: int
     outbound_allowed: tuple[str, ...]
     trusted_proxies: tuple[str, ...]
     tls_cert: Path | None
@@ -100,11 +103,20 @@ class Settings:
     evm_key_file: Path | None
     evm_confirmations: int
     anchor_chains: Path | None
+    metrics: str | None
 
     @property
     def embedded(self) -> bool:
         """Whether the databases are files of this machine."""
         return self.database_url.startswith("sqlite:///")
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """Where the first process answers scrapes; every further one answers on the port after."""
+        if self.metrics is None:
+            return None
+        host, _, port = self.metrics.rpartition(":")
+        return host.strip("[]"), int(port)
 
     @property
     def log_folder(self) -> Path:
@@ -215,6 +227,7 @@ def check_settings(given: Mapping[str, Any]) -> Settings:
         root_name_zh=read.text("root_name_zh", "演示教育主管部门"),
         root_name_en=read.text("root_name_en", "Demonstration Education Authority"),
         log_origin=read.text("log_origin", _origin_of(issuer)),
+        checkpoint_every_s=read.number("checkpoint_every_s", CHECKPOINT_EVERY_S, least=60, most=604_800),
         outbound_allowed=read.texts("outbound_allowed"),
         trusted_proxies=read.texts("trusted_proxies"),
         tls_cert=read.optional_path("tls_cert"),
@@ -232,6 +245,7 @@ def check_settings(given: Mapping[str, Any]) -> Settings:
         evm_key_file=read.optional_path("evm_key_file"),
         evm_confirmations=read.number("evm_confirmations", CONFIRMATIONS, least=0, most=1000),
         anchor_chains=read.optional_path("anchor_chains"),
+        metrics=read.optional_text("metrics"),
     )
     for check in _CHECKS:
         check(settings, read)
@@ -272,6 +286,19 @@ def _check_issuer(settings: Settings, read: _Reader) -> None:
 def _check_workers(settings: Settings, read: _Reader) -> None:
     if settings.workers > 1 and sys.platform != "linux":
         read.refuse("workers", "platform", "above 1 need Linux, which spreads connections over processes.")
+
+
+def _check_metrics(settings: Settings, read: _Reader) -> None:
+    if settings.metrics is None:
+        return
+    address = settings.metrics_address if _ALLOWED_HOST.fullmatch(settings.metrics) else None
+    first = 0 if address is None else address[1]
+    if not 1 <= first <= 65535 - settings.workers + 1:
+        read.refuse(
+            "metrics", "host_port", "must be an address such as 127.0.0.1:9464; each worker takes one port more."
+        )
+    elif first <= settings.port < first + settings.workers:
+        read.refuse("metrics", "apart", "needs ports of its own, one for each worker, beside the service's.")
 
 
 def _check_database(settings: Settings, read: _Reader) -> None:
@@ -359,6 +386,7 @@ def _check_chain(settings: Settings, read: _Reader) -> None:
 _CHECKS: Final[tuple[Callable[[Settings, _Reader], None], ...]] = (
     _check_issuer,
     _check_workers,
+    _check_metrics,
     _check_database,
     _check_redis,
     _check_region,

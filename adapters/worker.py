@@ -27,6 +27,7 @@ SOON_S: Final = 0.02  # between two steps of one long work, so that requests are
 ISSUE_EVERY_S: Final = 0.25  # an approver who looks at the progress bar sees it move
 LOGOUT_EVERY_S: Final = 0.5
 ANCHOR_EVERY_S: Final = 5.0
+CHECKPOINT_EVERY_S: Final = 30.0  # how late a log that did not grow may be signed again
 TIDY_EVERY_S: Final = 300.0
 RESEAL_EVERY_S: Final = 5.0
 SIGNING_KEYS_EVERY_S: Final = 2.0  # how long a key that another process retired or reported may still sign here
@@ -59,6 +60,10 @@ async def working(
         await parts.ledger.anchor_now()
         return False
 
+    async def checkpoint() -> bool:
+        await parts.ledger.refresh(parts.settings.checkpoint_every_s)
+        return False
+
     async def tidy() -> bool:
         await application.provider.housekeeping()
         return False
@@ -72,11 +77,13 @@ async def working(
             "issue": (issue, ISSUE_EVERY_S),
             "tell_platforms": (tell_platforms, LOGOUT_EVERY_S),
             "anchor": (anchor, ANCHOR_EVERY_S),
+            "checkpoint": (checkpoint, CHECKPOINT_EVERY_S),
             "tidy": (tidy, TIDY_EVERY_S),
             "reseal": (reseal.step, RESEAL_EVERY_S),
         }
+    parts.meters.jobs.know(loops)
     tasks = [
-        asyncio.create_task(_forever(name, step, every_s, application.log), name=f"worker-{name}")
+        asyncio.create_task(_forever(name, step, every_s, application.log, parts), name=f"worker-{name}")
         for name, (step, every_s) in loops.items()
     ]
     try:
@@ -105,11 +112,13 @@ class SigningKeysWatch:
         return False
 
 
-async def _forever(name: str, step: Step, every_s: float, log: Log) -> None:
+async def _forever(name: str, step: Step, every_s: float, log: Log, parts: Parts) -> None:
     while True:
         try:
             more = await step()
+            parts.meters.jobs.ran(name, parts.clock())
         except Exception as error:  # whatever one step meets, the loop goes on and the log says so
             log.exception("worker.step_failed", error, {"step": name})  # noqa: PLE1205, TRY401  # our own log, not logging's
+            parts.meters.jobs.failed(name)
             more = False
         await asyncio.sleep(SOON_S if more else every_s)

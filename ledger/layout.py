@@ -2,9 +2,10 @@
 
     checkpoint                    the newest signed note
     log.json                      the log's name and keys
+    counts                        how many notes and statements there are
     tile/<L>/<N>[.p/<W>]          SHA-256 hashes          sm3/tile/<L>/<N>[.p/<W>]   SM3 hashes
     tile/entries/<N>[.p/<W>]      entry bundles           keys/<N>[.p/<W>]           their idempotency keys
-    note/<size>                   every signed note       note/<size>.keys           the digest of its pool's keys
+    note/<size>                   signed notes            note/<size>.keys           the digest of its keys (older logs)
     anchor/<chain>/<size>         statements of anchor witnesses
 
 Every place has exactly one name; what is not byte for byte a name that `str` gives back is refused.
@@ -22,6 +23,7 @@ from ledger.tiles import TILE_HEIGHT, TILE_WIDTH, TileId
 
 CHECKPOINT_NAME: Final = "checkpoint"
 DOCUMENT_NAME: Final = "log.json"
+COUNTS_NAME: Final = "counts"
 
 # 2^63 leaves are eight levels of tiles.
 MAX_LEVEL: Final = 63 // TILE_HEIGHT
@@ -82,7 +84,7 @@ class NotePath:
 
 @dataclass(frozen=True, slots=True, order=True)
 class KeysDigestPath:
-    """The SM3 of the idempotency keys that the pool before this checkpoint brought."""
+    """The SM3 of the idempotency keys since the last such file: kept where it is, written no more."""
 
     size: int
 
@@ -103,7 +105,7 @@ class AnchorPath:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointPath:
-    """The newest checkpoint; the one file, with the next, that is ever replaced."""
+    """The newest checkpoint; the one file, with the next two, that is ever replaced."""
 
     def __str__(self) -> str:
         return CHECKPOINT_NAME
@@ -117,7 +119,25 @@ class DocumentPath:
         return DOCUMENT_NAME
 
 
-LayoutPath = TilePath | BundlePath | KeysPath | NotePath | KeysDigestPath | AnchorPath | CheckpointPath | DocumentPath
+@dataclass(frozen=True, slots=True)
+class CountsPath:
+    """How many notes and anchor statements there are."""
+
+    def __str__(self) -> str:
+        return COUNTS_NAME
+
+
+LayoutPath = (
+    TilePath
+    | BundlePath
+    | KeysPath
+    | NotePath
+    | KeysDigestPath
+    | AnchorPath
+    | CheckpointPath
+    | DocumentPath
+    | CountsPath
+)
 
 
 def parse_path(name: str) -> LayoutPath:
@@ -130,6 +150,8 @@ def parse_path(name: str) -> LayoutPath:
             return CheckpointPath()
         case ["log.json"]:
             return DocumentPath()
+        case ["counts"]:
+            return CountsPath()
         case ["tile", "entries", *rest]:
             index, width = _parse_numbered(rest, level=0)
             return BundlePath(index, width)

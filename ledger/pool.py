@@ -51,6 +51,11 @@ class GroupCommit(Generic[Item, Answer]):
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
+    @property
+    def waiting(self) -> int:
+        """How many items wait for their pool."""
+        return self._count
+
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()

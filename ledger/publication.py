@@ -8,23 +8,23 @@ the name `checkpoint` turns to it. Starting again is the same step from where th
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from crypto.errors import TrustError
 from crypto.sm3 import sm3
 from ledger.anchor import require_binds, verify_evidence
-from ledger.checkpoint import Checkpoint, verify_checkpoint
+from ledger.checkpoint import Checkpoint, parse_checkpoint_text, verify_checkpoint
 from ledger.entry import Entry
 from ledger.errors import CheckpointRefused, IntegrityBroken
 from ledger.layout import (
     AnchorPath,
     BundlePath,
     CheckpointPath,
+    CountsPath,
     DocumentPath,
-    KeysDigestPath,
     KeysPath,
     LayoutPath,
     NotePath,
@@ -32,14 +32,19 @@ from ledger.layout import (
     require_chain,
 )
 from ledger.merkle import HashAlg
-from ledger.publication_bundles import encode_bundle, encode_digest, encode_keys
+from ledger.note import parse_note
+from ledger.publication_bundles import encode_bundle, encode_keys
+from ledger.publication_counts import counted, encode_counts, parse_counts
 from ledger.publication_document import LogDocument
 from ledger.publication_trees import Trees, leaves_of
 from ledger.store import LedgerReads, StoredAnchor, StoredCheckpoint
-from ledger.tiles import TILE_WIDTH, TileId, right_edge, root_of_edge
+from ledger.tiles import TILE_WIDTH, TileId, TileTree, right_edge, root_of_edge
 
 # One step takes the checkpoints of at most so many entries: a pool is never larger, and 4096 of the largest are 256 MiB.
 STEP: Final = 4096
+# A busy log signs several notes a second. One a minute is kept for ever beside the anchored ones: close enough to date any
+# entry and to compare with a note somebody kept, half a million small files a year.
+NOTE_EVERY_S: Final = 60
 _PAGE: Final = 256
 # Looked at in every round, though hardly ever more than one of them is new; more than one checkpoint has chains.
 _ANCHORS_PAGE: Final = 32
@@ -66,8 +71,12 @@ class PublishedFiles(LogFiles, Protocol):
         """Write files, durable on return. One that is there with other bytes raises IntegrityBroken and stays."""
         ...
 
-    def replace(self, path: CheckpointPath | DocumentPath, data: bytes) -> None:
+    def replace(self, path: CheckpointPath | DocumentPath | CountsPath, data: bytes) -> None:
         """Let a name stand for other bytes, at once or not at all, durable on return."""
+        ...
+
+    def tally(self) -> Mapping[str, int]:
+        """Count the notes and statements there are (see `ledger.publication_counts.counted`)."""
         ...
 
     def drop_partials(self, full: Sequence[TilePath | BundlePath | KeysPath]) -> None:
@@ -99,6 +108,9 @@ class Publication:
         self._known: tuple[bytes, Trees] | None = None
         self._anchored: set[AnchorPath] = set()
         self._late: deque[int] = deque()
+        self._created: list[LayoutPath] = []
+        self._finished = False  # whether the last step came to its end
+        self._sure = False  # whether `counts` is known to say what there was before this step
 
     def step(self) -> bool:
         """Publish what is new, up to some checkpoint; return whether a newer one is still waiting.
@@ -113,8 +125,16 @@ class Publication:
         newest = None if found is None else _Newest(*found)
         if newest is not None:
             self._require_same_history(newest, head)
+        self._sure, self._finished = self._finished, False
         target = self._grow(newest, head)
         self._publish_anchors(target.checkpoint)
+        if self._sure:
+            self._publish_counts({})
+        else:
+            # Every statement the database holds is there now, also one that had been taken away: each counts once.
+            self._created.clear()
+            self._publish_counts(self._files.tally())
+        self._finished = True
         return target.checkpoint.size < head.size
 
     def _require_same_history(self, newest: _Newest, head: StoredCheckpoint) -> None:
@@ -122,15 +142,22 @@ class Publication:
         if size > head.size:
             raise IntegrityBroken(field="head", rule="not_behind", where="published", size=size, head=head.size)
         stored = head if size == head.size else self._store.checkpoint(size)
-        if stored is None or stored.note != newest.note:
-            raise IntegrityBroken(field="head", rule="same_history", where="published", size=size, head=head.size)
+        # A log restored from files keeps the checkpoints it was restored with: of another size its trees still tell.
+        signed = None if stored is None else self._verified(stored)
+        for alg in HashAlg:
+            root = TileTree(alg, self._store.tiles).root(size) if signed is None else signed.root(alg)
+            if root != newest.checkpoint.root(alg):
+                raise IntegrityBroken(field="head", rule="same_history", where="published", size=size, head=head.size)
 
     def _grow(self, newest: _Newest | None, head: StoredCheckpoint) -> _Newest:
         """Publish the checkpoints after the newest published one, as many as one step takes; return the last of them."""
         if newest is not None and newest.checkpoint.size == head.size:
             self._publish_document()
-            return newest
+            return self._refreshed(newest, head)
         notes = self._notes(-1 if newest is None else newest.checkpoint.size, head.size)
+        kept = self._kept(newest, notes)
+        if notes[-1].size == head.size:
+            notes[-1] = head  # the same trees, perhaps signed again since
         target = self._verified(notes[-1])
         trees = self._trees(newest)
         start = trees.size
@@ -141,10 +168,12 @@ class Publication:
         for alg in HashAlg:
             if trees.root(alg) != target.root(alg):
                 raise IntegrityBroken(field="entry", rule="signed_root", size=target.size)
-        note_files = [file for stored in notes for file in self._note_files(stored)]
+        note_files = [self._note_file(stored) for stored in kept]
         self._publish_document()
         self._files.put(tree_files)
-        self._files.put(note_files)
+        there = {} if self._sure else self._files.tally()
+        self._put_counted(note_files)
+        self._publish_counts(there)
         self._files.replace(CheckpointPath(), notes[-1].note)
         self._files.drop_partials(_full(tree_files))
         # The level of leaves is derived again each time, from the beginning of the bundle that still grows.
@@ -166,10 +195,45 @@ class Publication:
                 raise IntegrityBroken(field="checkpoint", rule="present", size=head)
             reach *= 2
 
-    def _note_files(self, stored: StoredCheckpoint) -> list[File]:
+    def _refreshed(self, newest: _Newest, head: StoredCheckpoint) -> _Newest:
+        """Publish the note of the same trees that was signed later, if there is one."""
+        again = self._verified(head)
+        if again.time <= newest.checkpoint.time:
+            return newest
+        self._files.replace(CheckpointPath(), head.note)
+        if self._known is not None and self._known[0] == newest.note:
+            self._known = head.note, self._known[1]
+        return _Newest(head.note, again)
+
+    def _kept(self, newest: _Newest | None, notes: Sequence[StoredCheckpoint]) -> list[StoredCheckpoint]:
+        """Return the checkpoints whose notes are kept: of each `NOTE_EVERY_S` seconds the first, so for every reader alike."""
+        before = None if newest is None else self._store.checkpoint(newest.checkpoint.size)
+        last = -1 if before is None else _period(before)
+        kept: list[StoredCheckpoint] = []
+        for stored in notes:
+            if (period := _period(stored)) != last:
+                kept.append(stored)
+                last = period
+        return kept
+
+    def _note_file(self, stored: StoredCheckpoint) -> File:
         self._verified(stored)
-        digest = KeysDigestPath(stored.size), encode_digest(stored.keys_digest)
-        return [digest, (NotePath(stored.size), stored.note)]
+        return NotePath(stored.size), stored.note
+
+    def _put_counted(self, files: Sequence[File]) -> None:
+        """Put files that `counts` counts."""
+        fresh = [file for file in files if self._files.read(file[0]) is None]
+        self._files.put(files)
+        self._created += [path for path, _ in fresh]
+
+    def _publish_counts(self, there: Mapping[str, int]) -> None:
+        """Add what was put since the last time to what `counts` said, or to what there was, whichever is more."""
+        data = self._files.read(CountsPath())
+        held = Counter({} if data is None else parse_counts(data))
+        now = (held | Counter(there)) + counted(self._created)
+        if encode_counts(now) != data:
+            self._files.replace(CountsPath(), encode_counts(now))
+        self._created.clear()
 
     def _verified(self, stored: StoredCheckpoint) -> Checkpoint:
         checkpoint = verify_checkpoint(stored.note, log=self._document.identity)
@@ -235,12 +299,15 @@ class Publication:
     def _put_anchors(self, page: Sequence[StoredAnchor]) -> bool:
         """Publish those that are new; return whether there was any."""
         fresh = [one for one in page if AnchorPath(one.chain, one.size) not in self._anchored]
-        self._files.put([file for one in fresh for file in self._anchor_file(one)])
+        self._put_counted([file for one in fresh for file in self._anchor_files(one)])
         self._anchored |= {AnchorPath(one.chain, one.size) for one in fresh}
         return bool(fresh)
 
-    def _anchor_file(self, stored: StoredAnchor) -> list[File]:
-        """Return the statement's file; none where it is there, or does not bind the checkpoint: `fsck` tells of that."""
+    def _anchor_files(self, stored: StoredAnchor) -> list[File]:
+        """Return the statement's file and before it its note's.
+
+        None where it is there, or does not bind the checkpoint: `fsck` tells of that.
+        """
         file = AnchorPath(stored.chain, stored.size), stored.statement.encode()
         try:
             require_chain(stored.chain)
@@ -253,7 +320,7 @@ class Publication:
             require_binds(evidence, self._verified(checkpoint))
         except TrustError:
             return []
-        return [file]
+        return [(NotePath(stored.size), checkpoint.note), file]
 
 
 def grown_files(trees: Trees, entries: Sequence[Entry]) -> list[File]:
@@ -272,6 +339,10 @@ def grown_files(trees: Trees, entries: Sequence[Entry]) -> list[File]:
 def pool_digest(keys: Iterable[bytes]) -> bytes:
     """Return the digest a checkpoint keeps of its pool's idempotency keys."""
     return sm3(b"".join(keys))
+
+
+def _period(stored: StoredCheckpoint) -> int:
+    return parse_checkpoint_text(parse_note(stored.note).text).time // NOTE_EVERY_S
 
 
 def _full(files: Sequence[File]) -> list[TilePath | BundlePath | KeysPath]:

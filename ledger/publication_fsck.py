@@ -7,7 +7,7 @@ bundle and the tiles above it can disagree in two ways; where both trees say oth
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from crypto.errors import TrustError
@@ -19,6 +19,7 @@ from ledger.layout import (
     AnchorPath,
     BundlePath,
     CheckpointPath,
+    CountsPath,
     DocumentPath,
     KeysDigestPath,
     KeysPath,
@@ -30,6 +31,7 @@ from ledger.layout import (
 from ledger.merkle import HASH_BYTES, HashAlg
 from ledger.publication import LogFiles, pool_digest
 from ledger.publication_bundles import encode_bundle, encode_keys, parse_bundle, parse_digest, parse_keys
+from ledger.publication_counts import counted, parse_counts
 from ledger.publication_document import LogDocument
 from ledger.publication_trees import Trees, leaves_of
 from ledger.tiles import TILE_WIDTH, Tile, TileId
@@ -38,6 +40,7 @@ _KINDS: Final[Mapping[type, str]] = {
     AnchorPath: "anchor",
     BundlePath: "bundle",
     CheckpointPath: "checkpoint",
+    CountsPath: "counts",
     DocumentPath: "document",
     KeysDigestPath: "keys_digest",
     KeysPath: "keys",
@@ -72,6 +75,7 @@ class _Run:
     trees: Trees = field(default_factory=Trees.empty)
     keys: list[bytes] | None = field(default_factory=list)  # of the pool being read; None where one is missing
     checkpoints: dict[int, Checkpoint] = field(default_factory=dict)
+    newest: Checkpoint | None = None
 
     def found(self, path: LayoutPath | str, rule: str) -> None:
         if len(self.findings) < MAX_FINDINGS:
@@ -79,9 +83,13 @@ class _Run:
             self.findings.append(Finding(what, str(path), rule))
 
     def read(self, path: LayoutPath) -> bytes | None:
-        """Read a file that must be there; a finding where it is not."""
+        """Read a file that must be there; a finding where it is not, or cannot be read."""
         self.seen.add(path)
-        data = self.files.read(path)
+        try:
+            data = self.files.read(path)
+        except IntegrityBroken as refused:
+            self.found(path, refused.rule or "readable")
+            return None
         if data is None:
             self.found(path, "present")
         return data
@@ -95,7 +103,7 @@ class _Run:
 def fsck_files(files: LogFiles, pinned: LogDocument | None) -> FilesReport:
     """Check a published log. `pinned` holds the keys it must be signed with; without them it is held to its own.
 
-    Findings are returned, not raised; IntegrityBroken only where a file that is there cannot be read.
+    Findings are returned, not raised.
     """
     run = _Run(files)
     count = _list(run)
@@ -106,6 +114,7 @@ def fsck_files(files: LogFiles, pinned: LogDocument | None) -> FilesReport:
     _walk(run, document, size)
     _tail(run, size)
     _anchors(run, document, size)
+    _counts(run)
     _surplus(run, size)
     return FilesReport(size, count, tuple(run.findings))
 
@@ -148,37 +157,46 @@ def _newest(run: _Run, document: LogDocument) -> int:
     if note is None:
         return largest
     try:
-        size = verify_checkpoint(note, log=document.identity).size
+        run.newest = verify_checkpoint(note, log=document.identity)
     except CheckpointRefused as refused:
         run.found(CheckpointPath(), refused.rule or "refused")
         return largest
-    same = run.files.read(NotePath(size))
-    if same is not None and same != note and _signed(same, document):
+    kept = _kept(run, run.newest.size)
+    if kept is not None and kept != note and not _signed_before(kept, run.newest, document):
         run.found(CheckpointPath(), "equal")
-    return size
+    return run.newest.size
 
 
-def _signed(note: bytes, document: LogDocument) -> bool:
-    """Tell whether a note is the log's own at all: one that is broken is told of for itself."""
+def _kept(run: _Run, size: int) -> bytes | None:
+    """Return the note kept of a size, if there is one that can be read; the walk tells of one that cannot."""
     try:
-        verify_checkpoint(note, log=document.identity)
+        return run.files.read(NotePath(size))
+    except IntegrityBroken:
+        return None
+
+
+def _signed_before(note: bytes, newest: Checkpoint, document: LogDocument) -> bool:
+    """Tell whether a note is of the same trees, signed earlier; one that is broken is told of for itself."""
+    try:
+        kept = verify_checkpoint(note, log=document.identity)
     except CheckpointRefused:
-        return False
-    return True
+        return True
+    return kept.time < newest.time and replace(kept, time=newest.time) == newest
 
 
 def _walk(run: _Run, document: LogDocument, size: int) -> None:
     """Go from note to note by growing size, growing both trees along the bundles."""
-    sizes = sorted(path.size for path in run.paths if isinstance(path, NotePath) and path.size <= size)
-    for missing in sorted({0, size} - set(sizes)):
-        run.found(NotePath(missing), "present")
+    sizes = sorted(path.size for path in run.paths if isinstance(path, NotePath | KeysDigestPath) and path.size <= size)
+    sizes = sorted({0, *sizes})
     leaves = _Leaves(run, size)
     last_time = 0
     for one in sizes:
         leaves.grow_to(one)
         _digest(run, one)
+        note = run.read(NotePath(one))
+        if note is None:
+            continue
         try:
-            note = run.read(NotePath(one)) or b""
             checkpoint = verify_checkpoint(note, log=document.identity)
         except CheckpointRefused as refused:
             run.found(NotePath(one), refused.rule or "refused")
@@ -190,19 +208,28 @@ def _walk(run: _Run, document: LogDocument, size: int) -> None:
             run.found(NotePath(one), "time")
         last_time = checkpoint.time
         run.checkpoints[one] = checkpoint
-        if run.trees.size == one:
-            for alg in HashAlg:
-                if run.trees.root(alg) != checkpoint.root(alg):
-                    run.found(NotePath(one), f"root_{alg}")
+        _roots(run, NotePath(one), checkpoint)
     leaves.grow_to(size)
+    if run.newest is not None:
+        _roots(run, CheckpointPath(), run.newest)
+        if run.newest.time < last_time:
+            run.found(CheckpointPath(), "time")
+
+
+def _roots(run: _Run, path: NotePath | CheckpointPath, checkpoint: Checkpoint) -> None:
+    """Hold a note to the trees, where they are as large as it says."""
+    if run.trees.size == checkpoint.size:
+        for alg in HashAlg:
+            if run.trees.root(alg) != checkpoint.root(alg):
+                run.found(path, f"root_{alg}")
 
 
 def _digest(run: _Run, size: int) -> None:
-    """Hold the digest beside a note to the keys of the pool before it."""
-    keys, run.keys = run.keys, []
-    data = run.read(KeysDigestPath(size))
-    if data is None:
+    """Hold the digest beside a note, where there is one, to the keys since the last such digest."""
+    if KeysDigestPath(size) not in run.paths:
         return
+    keys, run.keys = run.keys, []
+    data = run.read(KeysDigestPath(size)) or b""
     try:
         digest = parse_digest(data)
     except IntegrityBroken as refused:
@@ -253,15 +280,16 @@ class _Leaves:
             except IntegrityBroken as refused:
                 run.found(path, refused.rule or "form")
         tiles = {alg: TilePath(TileId(alg, 0, index), width) for alg in HashAlg}
-        stored = {alg: _hashes(run.read(tiles[alg])) for alg in HashAlg}
+        files = {alg: run.read(tiles[alg]) for alg in HashAlg}
+        stored = {alg: _hashes(files[alg], width) for alg in HashAlg}
         derived = None if bodies is None else leaves_of(bodies)
         agree = {alg: derived is not None and stored[alg] == derived[alg] for alg in HashAlg}
-        if derived is not None and any(agree.values()):
-            for alg in HashAlg:
-                if stored[alg] and not agree[alg]:
-                    run.found(tiles[alg], "equal")
-        elif derived is not None and all(stored.values()):
+        if derived is not None and not any(agree.values()) and all(stored.values()):
             run.found(path, "leaf_hashes")
+        else:
+            for alg in HashAlg:
+                if files[alg] is not None and not agree[alg] and (derived is not None or not stored[alg]):
+                    run.found(tiles[alg], "equal")
         # Where the bundle is not believed its tiles stand in for it: the signed roots decide about them.
         trusted = stored if derived is None or (all(stored.values()) and not any(agree.values())) else derived
         whole = all(len(trusted[alg]) == width for alg in HashAlg)
@@ -288,8 +316,9 @@ class _Leaves:
             self._run.compare(KeysPath(index, part), encode_keys(self._keys[:part]))
 
 
-def _hashes(data: bytes | None) -> Sequence[bytes]:
-    if data is None or len(data) % HASH_BYTES:
+def _hashes(data: bytes | None, width: int) -> Sequence[bytes]:
+    """Return a tile's hashes; none where there are more or fewer of them than its name says."""
+    if data is None or len(data) != width * HASH_BYTES:
         return ()
     return [data[at : at + HASH_BYTES] for at in range(0, len(data), HASH_BYTES)]
 
@@ -332,6 +361,23 @@ def _anchors(run: _Run, document: LogDocument, size: int) -> None:
                 require_binds(evidence, run.checkpoints[path.size])
         except TrustError as refused:
             run.found(path, refused.rule or refused.code)
+
+
+def _counts(run: _Run) -> None:
+    """Hold the numbers of notes and statements to what was published: one that is gone is missed."""
+    data = run.read(CountsPath())
+    if data is None:
+        return
+    try:
+        expected = parse_counts(data)
+    except IntegrityBroken as refused:
+        run.found(CountsPath(), refused.rule or "form")
+        return
+    there = counted(run.paths)
+    for name in sorted(expected.keys() | there.keys()):
+        if there[name] != expected.get(name, 0):
+            rule = "present" if there[name] < expected.get(name, 0) else "surplus"
+            run.findings.append(Finding(name, str(CountsPath()), rule))
 
 
 def _surplus(run: _Run, size: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 
 from ledger.checkpoint import Checkpoint, verify_checkpoint
 from ledger.entry import Entry
@@ -11,7 +12,6 @@ from ledger.layout import (
     AnchorPath,
     BundlePath,
     CheckpointPath,
-    KeysDigestPath,
     KeysPath,
     LayoutPath,
     NotePath,
@@ -19,13 +19,13 @@ from ledger.layout import (
 )
 from ledger.merkle import HashAlg
 from ledger.publication import LogFiles, pool_digest
-from ledger.publication_bundles import parse_bundle, parse_digest, parse_keys
+from ledger.publication_bundles import parse_bundle, parse_keys
 from ledger.publication_document import LogDocument
 from ledger.publication_trees import Trees, leaves_of
 from ledger.store import LedgerStore, StoredAnchor, StoredCheckpoint
 from ledger.tiles import TILE_WIDTH, Tile
 
-Pool = tuple[StoredCheckpoint, Checkpoint, Sequence[Entry]]
+Signed = tuple[StoredCheckpoint, Checkpoint]
 
 
 def restore(files: LogFiles, store: LedgerStore, document: LogDocument) -> Checkpoint:
@@ -35,26 +35,33 @@ def restore(files: LogFiles, store: LedgerStore, document: LogDocument) -> Check
     holds entries, or was created anew beside the files, raises IntegrityBroken (rule `empty`), and nothing is changed;
     an import that was cut off is begun again. Idempotency keys come back, so that writers may ask again.
     """
-    pools = _pools(files, document)
-    first, checkpoint, _ = next(pools)
+    parts = _parts(files, document)
+    begin = next(parts)
     head = store.head()
-    if checkpoint.size != 0 or (head is not None and head != first):
+    if isinstance(begin, list) or begin[1].size != 0 or (head is not None and head != begin[0]):
         raise IntegrityBroken(field="log", rule="empty")
+    first, checkpoint = begin
     store.create(first)
     trees = Trees.empty()
     with store.writing() as write:
         if write.head() != first:
             raise IntegrityBroken(field="log", rule="empty")
         before = first
-        for stored, checkpoint, entries in pools:
-            write.insert_entries(before.size, entries)
-            tiles = trees.grow(leaves_of(entry.body for entry in entries))
-            write.put_tiles([tile for tile in tiles if tile.width == TILE_WIDTH])
+        for part in parts:
+            if isinstance(part, list):
+                write.insert_entries(trees.size, part)
+                tiles = trees.grow(leaves_of(entry.body for entry in part))
+                write.put_tiles([tile for tile in tiles if tile.width == TILE_WIDTH])
+                continue
+            stored, checkpoint = part
             for alg in HashAlg:
                 if trees.root(alg) != checkpoint.root(alg):
                     raise IntegrityBroken(field="published", rule="signed_root", where=str(NotePath(stored.size)))
             write.swap_checkpoint(before, stored)
             before = stored
+        newest = _required(files, CheckpointPath())
+        if newest != before.note:
+            write.refresh_head(before, replace(before, note=newest))
         write.put_tiles([Tile(one, data) for alg in HashAlg for one, data in trees.edges[alg].items()])
     _restore_anchors(files, store, before.size)
     return checkpoint
@@ -66,26 +73,29 @@ def _restore_anchors(files: LogFiles, store: LedgerStore, size: int) -> None:
         store.settle_anchor(StoredAnchor(path.size, path.chain, _required(files, path).decode("ascii")))
 
 
-def _pools(files: LogFiles, document: LogDocument) -> Iterator[Pool]:
-    """Yield each checkpoint by growing size, what it says, and its pool's entries. Raises IntegrityBroken."""
-    end = verify_checkpoint(_required(files, CheckpointPath()), log=document.identity).size
+def _parts(files: LogFiles, document: LogDocument) -> Iterator[list[Entry] | Signed]:
+    """Yield the entries, at most a bundle at a time, and each kept checkpoint behind those it covers."""
+    newest = _required(files, CheckpointPath())
+    end = verify_checkpoint(newest, log=document.identity).size
     paths = (parse_path(name) for name in files.names())
-    sizes = sorted(path.size for path in paths if isinstance(path, NotePath) and path.size <= end)
+    sizes = sorted({path.size for path in paths if isinstance(path, NotePath) and path.size <= end} | {end})
     index, bundle, start = -1, list[Entry](), 0
     for size in sizes:
-        entries: list[Entry] = []
-        while start + len(entries) < size:
-            wanted, first = divmod(start + len(entries), TILE_WIDTH)
+        keys: list[bytes] = []
+        while start < size:
+            wanted, first = divmod(start, TILE_WIDTH)
             if wanted != index:
                 index, bundle = wanted, _bundle(files, wanted, min(TILE_WIDTH, end - wanted * TILE_WIDTH))
-            entries += bundle[first : size - index * TILE_WIDTH]
-        note = _required(files, NotePath(size))
+            part = bundle[first : size - index * TILE_WIDTH]
+            keys += [entry.idempotency_key for entry in part]
+            start += len(part)
+            yield part
+        # The newest size's note is kept by itself only where it was the first of its minute, or is anchored.
+        note = (files.read(NotePath(size)) or newest) if size == end else _required(files, NotePath(size))
         checkpoint = verify_checkpoint(note, log=document.identity)
-        digest = parse_digest(_required(files, KeysDigestPath(size)))
-        if checkpoint.size != size or digest != pool_digest(entry.idempotency_key for entry in entries):
+        if checkpoint.size != size:
             raise IntegrityBroken(field="published", rule="equal", where=str(NotePath(size)))
-        yield StoredCheckpoint(size, note, digest), checkpoint, entries
-        start = size
+        yield StoredCheckpoint(size, note, pool_digest(keys)), checkpoint
 
 
 def _bundle(files: LogFiles, index: int, width: int) -> list[Entry]:

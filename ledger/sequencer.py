@@ -80,7 +80,28 @@ class Sequencer:
                 )
                 self._store.create(self._sign(empty, b""))
             with self._store.writing() as write:
-                return self._head(write).checkpoint
+                checkpoint = self._head(write).checkpoint
+                # A log that came from files, or a chain that is new: its newest checkpoint waits like any other.
+                if checkpoint.size and self._chains:
+                    anchored = write.chains_anchored(checkpoint.size)
+                    missing = [chain for chain in self._chains if chain not in anchored]
+                    write.queue_anchors(checkpoint.size, missing, self._clock())
+            return checkpoint
+
+    def refresh(self, after_s: int) -> bool:
+        """Sign the newest checkpoint again, with the time of now, once it is `after_s` seconds old; tell whether.
+
+        The trees stay as they are: whoever holds the earlier note is told that the log still stands by it. Of several
+        processes one signs, and the others find it done. Raises CheckpointRefused, IntegrityBroken, LedgerUnavailable.
+        """
+        with self._lock, self._store.writing() as write:
+            head = self._head(write)
+            now = self._clock()
+            if now - head.checkpoint.time < after_s:
+                return False
+            note = self._sign(replace(head.checkpoint, time=now), b"").note
+            write.refresh_head(head.stored, replace(head.stored, note=note))
+        return True
 
     def append(self, entries: Sequence[Entry]) -> list[Sequenced]:
         """Append the entries, all or none, and return their places once they are durable and under a signature.

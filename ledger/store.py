@@ -7,7 +7,7 @@ happened or not; the sequencer reads the head again and finds out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -35,6 +35,15 @@ class StoredAnchor:
     size: int
     chain: str
     statement: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorNumber:
+    """The place of an anchor among those of its chain, in the order they were kept: 1, 2, 3 …"""
+
+    chain: str
+    number: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +93,19 @@ class LedgerWrite(Protocol):
         """
         ...
 
+    def refresh_head(self, expected: StoredCheckpoint, new: StoredCheckpoint) -> None:
+        """Replace the head by `new`, a later note of the same trees; the history of checkpoints keeps the first one.
+
+        CheckpointConflict unless the head still is `expected`.
+        """
+        ...
+
     def queue_anchors(self, size: int, chains: Sequence[str], now: int) -> None:
-        """Put the checkpoint of `size` in each chain's outbox, due `now`."""
+        """Put the checkpoint of `size` in each chain's outbox, due `now`; once, where it is there already."""
+        ...
+
+    def chains_anchored(self, size: int) -> Collection[str]:
+        """Return the chains on which a checkpoint of this size or a larger one is anchored."""
         ...
 
 
@@ -107,6 +127,10 @@ class LedgerReads(Protocol):
 
     def entries(self, start: int, stop: int) -> Sequence[Entry]:
         """Return the entries start … stop - 1 in order; fewer where the log ends before."""
+        ...
+
+    def entry_rows(self, start: int, stop: int) -> Sequence[tuple[object, object]]:
+        """Return body and key of the same entries as the rows hold them, whatever that is: for who checks the store."""
         ...
 
     def entries_at(self, indices: Sequence[int]) -> Mapping[int, Entry]:
@@ -157,7 +181,10 @@ class LedgerStore(LedgerReads, Protocol):
         ...
 
     def settle_anchor(self, anchor: StoredAnchor) -> None:
-        """Keep the evidence and clear the chain's outbox up to its size, together. The same evidence twice is once."""
+        """Keep the evidence under the chain's next number and clear the chain's outbox up to its size, together.
+
+        The same evidence twice is once.
+        """
         ...
 
     def postpone_anchor(self, job: AnchorJob, code: str, next_at: int) -> None:
@@ -173,7 +200,11 @@ class LedgerStore(LedgerReads, Protocol):
         ...
 
     def scan_tiles(self) -> Iterator[Tile]:
-        """Walk every stored tile row, in the order of tree, level, index; IntegrityBroken at one of no known tree."""
+        """Walk every stored tile of the trees, in the order of tree, level, index."""
+        ...
+
+    def scan_stray_tiles(self) -> Iterator[tuple[str, int, int]]:
+        """Walk the tile rows that are of no known tree: what they say of tree, level, index."""
         ...
 
     def scan_checkpoints(self) -> Iterator[StoredCheckpoint]:
@@ -182,6 +213,14 @@ class LedgerStore(LedgerReads, Protocol):
 
     def scan_anchors(self) -> Iterator[StoredAnchor]:
         """Walk every stored anchor by growing size."""
+        ...
+
+    def scan_anchor_numbers(self) -> Iterator[AnchorNumber]:
+        """Walk the numbers of the anchors, chain by chain, each chain's by growing number."""
+        ...
+
+    def anchor_counts(self) -> Mapping[str, int]:
+        """Return how many anchors were ever kept of each chain."""
         ...
 
     def entry_count(self) -> int:

@@ -26,6 +26,7 @@ _MODULES: Final = {
     "compare": "adapters.commands.ledger_follow",
     "export": "adapters.commands.ledger_files",
     "follow": "adapters.commands.ledger_follow",
+    "fsck": "adapters.commands.ledger_fsck",
     "import": "adapters.commands.ledger_files",
     "proof": "adapters.commands.ledger_proof",
     "verify-proof": "adapters.commands.ledger_proof",
@@ -35,47 +36,24 @@ _MODULES: Final = {
 def main(arguments: argparse.Namespace) -> int:
     """Run the action; `fsck` ends with 1 where something does not agree."""
     module = _MODULES.get(arguments.action)
-    if arguments.action == "fsck" and (arguments.dir is not None or arguments.keys is not None):
-        if arguments.dir is None:
-            raise CommandFailed("--keys is for the check of a folder: edutrust ledger fsck DIR --keys FILE.")
+    if arguments.action == "fsck" and arguments.dir is None and arguments.keys is not None:
+        raise CommandFailed("--keys is for the check of a folder: edutrust ledger fsck DIR --keys FILE.")
+    if arguments.action == "fsck" and arguments.dir is not None:
+        if arguments.deep:
+            raise CommandFailed("--deep is for the check of the database; of a folder every file is checked.")
         module = "adapters.commands.ledger_files"
     if module is not None:
         code: int = importlib.import_module(module).main(arguments)
         return code
     settings = settings_of(arguments)
-    action = {"fsck": _fsck, "checkpoint": _checkpoint}[arguments.action]
     try:
-        return asyncio.run(action(settings, as_json=arguments.json))
+        return asyncio.run(_checkpoint(settings, as_json=arguments.json))
     except KekRefused as refused:
         raise CommandFailed(kek_sentence(refused, settings.kek_file)) from refused
     except TrustError as refused:
         raise CommandFailed(
             ledger_sentence(refused, settings) or f"The ledger cannot be opened: {refused}."
         ) from refused
-
-
-async def _fsck(settings: Settings, *, as_json: bool) -> int:
-    async with open_parts(settings, clock=lambda: int(time.time()), random_bytes=secrets.token_bytes) as parts:
-        report = await parts.ledger.fsck(parts.log_trust)
-    findings = [{"what": finding.what, "where": finding.where, "rule": finding.rule} for finding in report.findings]
-    if as_json:
-        print(
-            json.dumps(
-                {
-                    "ok": not findings,
-                    "size": report.size,
-                    "checkpoints": report.checkpoints,
-                    "anchors": report.anchors,
-                    "findings": findings,
-                },
-                ensure_ascii=False,
-            )
-        )
-    else:
-        for finding in findings:
-            print(f"{finding['what']} {finding['where']}: {finding['rule']}")
-        print(f"{report.size} entries re-derived, {len(findings)} findings.")
-    return 1 if findings else 0
 
 
 async def _checkpoint(settings: Settings, *, as_json: bool) -> int:

@@ -15,6 +15,11 @@ def add_files(add: AddAction, fsck: argparse.ArgumentParser, add_settings: AddSe
     """Add `export` and `import` under `edutrust ledger`, and the folder to its `fsck`."""
     fsck.add_argument("dir", nargs="?", type=Path, metavar="DIR", help="check a published log's folder, no database")
     _add_keys(fsck)
+    fsck.add_argument(
+        "--deep",
+        action="store_true",
+        help="check also the database's own structure, its index of keys, and every published file",
+    )
 
     export = add("export", help="write the published log, anchors included, into a folder")
     export.add_argument("dir", type=Path, metavar="DIR", help="an empty folder, or an older copy of this log")

@@ -25,7 +25,10 @@ class Statements(Protocol):
         ...
 
     def fetch_in(self, sql: str, values: Sequence[object], *args: object) -> list[Row]:
-        """Return the rows whose column is one of `values`: `{in}` in the SQL stands where `= …` would."""
+        """Return the rows whose column is one of `values`: `{in}` in the SQL stands where `= …` would.
+
+        `{by_key}` behind the table `entry` asks for its index of idempotency keys.
+        """
         ...
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:

@@ -56,7 +56,8 @@ class _PgStatements:
         return [tuple(record) for record in self._loop.wait(self._connection.fetch(sql, *args))]
 
     def fetch_in(self, sql: str, values: Sequence[object], *args: object) -> list[Row]:
-        return self.fetch(sql.replace("{in}", f"= ANY(${len(args) + 1})"), *args, list(values)) if values else []
+        statement = sql.replace("{in}", f"= ANY(${len(args) + 1})").replace("{by_key}", "")
+        return self.fetch(statement, *args, list(values)) if values else []
 
     def execute_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         self._loop.wait(self._connection.executemany(sql, rows))

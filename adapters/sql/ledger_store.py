@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from adapters.sql.ledger_engine import LedgerDatabase, Row, Statements
 from ledger.entry import Entry
-from ledger.errors import CheckpointConflict, IntegrityBroken, LedgerUnavailable
+from ledger.errors import CheckpointConflict, LedgerUnavailable
 from ledger.merkle import HashAlg
-from ledger.store import AnchorJob, LedgerWrite, StoredAnchor, StoredCheckpoint
+from ledger.store import AnchorJob, AnchorNumber, LedgerWrite, StoredAnchor, StoredCheckpoint
 from ledger.tiles import Tile, TileId
 
 # A receipt looks this many anchored checkpoints ahead for the one that most chains hold.
 ANCHORS_CONSIDERED: Final = 64
 
+# Every key is looked up by itself: left alone, SQLite walks the whole log for two keys or more.
+POSITIONS: Final = "SELECT idempotency_key, position FROM entry{by_key} WHERE log = $1 AND idempotency_key {in}"
+
 _TREES: Final = {alg.value: alg for alg in HashAlg}
+_KNOWN: Final = ", ".join(f"'{alg.value}'" for alg in HashAlg)
+
+_ENTRIES: Final = (
+    "SELECT body, idempotency_key FROM entry WHERE log = $1 AND position >= $2 AND position < $3 ORDER BY position"
+)
 
 
 class _Reads:
@@ -28,15 +36,13 @@ class _Reads:
         self._log = log
 
     def positions(self, keys: Sequence[bytes]) -> Mapping[bytes, int]:
-        sql = "SELECT idempotency_key, position FROM entry WHERE log = $1 AND idempotency_key {in}"
-        return {bytes(key): position for key, position in self._statements.fetch_in(sql, keys, self._log)}
+        return {_blob(key): _int(position) for key, position in self._statements.fetch_in(POSITIONS, keys, self._log)}
 
     def entries(self, start: int, stop: int) -> Sequence[Entry]:
-        sql = (
-            "SELECT body, idempotency_key FROM entry WHERE log = $1 AND position >= $2 AND position < $3"
-            " ORDER BY position"
-        )
-        return [Entry(body, key) for body, key in self._statements.fetch(sql, self._log, start, stop)]
+        return [Entry(body, key) for body, key in self._statements.fetch(_ENTRIES, self._log, start, stop)]
+
+    def entry_rows(self, start: int, stop: int) -> Sequence[tuple[object, object]]:
+        return self._statements.fetch(_ENTRIES, self._log, start, stop)
 
     def entries_at(self, indices: Sequence[int]) -> Mapping[int, Entry]:
         sql = "SELECT position, body, idempotency_key FROM entry WHERE log = $1 AND position {in}"
@@ -88,6 +94,15 @@ class _Write(_Reads):
         if swapped != 1:
             raise CheckpointConflict(field="head", rule="expected")
         _keep(self._statements, self._log, new)
+
+    def refresh_head(self, expected: StoredCheckpoint, new: StoredCheckpoint) -> None:
+        sql = "UPDATE log SET note = $4 WHERE id = $1 AND size = $2 AND note = $3"
+        if self._statements.execute(sql, self._log, expected.size, expected.note, new.note) != 1:
+            raise CheckpointConflict(field="head", rule="expected")
+
+    def chains_anchored(self, size: int) -> Collection[str]:
+        sql = "SELECT DISTINCT chain FROM anchor WHERE log = $1 AND size >= $2"
+        return {chain for (chain,) in self._statements.fetch(sql, self._log, size)}
 
     def queue_anchors(self, size: int, chains: Sequence[str], now: int) -> None:
         sql = (
@@ -146,6 +161,11 @@ class SqlLedgerStore:
         with self._reads() as reads:
             return reads.entries(start, stop)
 
+    def entry_rows(self, start: int, stop: int) -> Sequence[tuple[object, object]]:
+        """Return a run of entries as the rows hold them."""
+        with self._reads() as reads:
+            return reads.entry_rows(start, stop)
+
     def entries_at(self, indices: Sequence[int]) -> Mapping[int, Entry]:
         """Return single entries."""
         with self._reads() as reads:
@@ -165,19 +185,19 @@ class SqlLedgerStore:
     def checkpoints(self, limit: int, below: int | None) -> Sequence[StoredCheckpoint]:
         """Return the newest checkpoints."""
         sql = "SELECT size, note, keys_digest FROM checkpoint WHERE log = $1 AND size < $2 ORDER BY size DESC LIMIT $3"
-        return [StoredCheckpoint(*row) for row in self._fetch(sql, _or_all(below), limit)]
+        return [_stored(row) for row in self._fetch(sql, _or_all(below), limit)]
 
     def anchors(self, limit: int, below: int | None) -> Sequence[StoredAnchor]:
         """Return the newest anchors."""
         sql = (
             "SELECT size, chain, statement FROM anchor WHERE log = $1 AND size < $2 ORDER BY size DESC, chain LIMIT $3"
         )
-        return [StoredAnchor(*row) for row in self._fetch(sql, _or_all(below), limit)]
+        return [_anchor(row) for row in self._fetch(sql, _or_all(below), limit)]
 
     def anchors_at(self, size: int) -> Sequence[StoredAnchor]:
         """Return the anchors of one checkpoint."""
         sql = "SELECT size, chain, statement FROM anchor WHERE log = $1 AND size = $2 ORDER BY chain"
-        return [StoredAnchor(*row) for row in self._fetch(sql, size)]
+        return [_anchor(row) for row in self._fetch(sql, size)]
 
     def anchored_size(self, index: int) -> int | None:
         """Return the size under which an entry's receipt is best anchored."""
@@ -204,14 +224,20 @@ class SqlLedgerStore:
 
     def settle_anchor(self, anchor: StoredAnchor) -> None:
         """Keep evidence and clear the outbox up to it."""
+        begin = "INSERT INTO anchor_count (log, chain, anchors) VALUES ($1, $2, 0) ON CONFLICT (log, chain) DO NOTHING"
+        count = f"SELECT anchors FROM anchor_count WHERE log = $1 AND chain = $2{self._database.for_update}"  # noqa: S608 - words of our own
         keep = (
-            "INSERT INTO anchor (log, size, chain, statement) VALUES ($1, $2, $3, $4)"
+            "INSERT INTO anchor (log, size, chain, statement, number) VALUES ($1, $2, $3, $4, $5)"
             " ON CONFLICT (log, size, chain) DO NOTHING"
         )
+        counted = "UPDATE anchor_count SET anchors = $3 WHERE log = $1 AND chain = $2"
         clear = "DELETE FROM anchor_outbox WHERE log = $1 AND chain = $2 AND size <= $3"
         log = self._number()
         with self._database.writing() as statements:
-            statements.execute(keep, log, anchor.size, anchor.chain, anchor.statement)
+            statements.execute(begin, log, anchor.chain)
+            number = statements.fetch(count, log, anchor.chain)[0][0] + 1
+            if statements.execute(keep, log, anchor.size, anchor.chain, anchor.statement, number) == 1:
+                statements.execute(counted, log, anchor.chain, number)
             statements.execute(clear, log, anchor.chain, anchor.size)
 
     def postpone_anchor(self, job: AnchorJob, code: str, next_at: int) -> None:
@@ -237,25 +263,45 @@ class SqlLedgerStore:
     def pending_anchors(self) -> Sequence[AnchorJob]:
         """Return every waiting job."""
         sql = "SELECT chain, size, attempts FROM anchor_outbox WHERE log = $1 ORDER BY chain, size"
-        return [AnchorJob(*row) for row in self._fetch(sql)]
+        return [AnchorJob(_text(chain), _int(size), _int(attempts)) for chain, size, attempts in self._fetch(sql)]
 
     def scan_tiles(self) -> Iterator[Tile]:
         """Walk every tile."""
-        sql = "SELECT tree, level, position, data FROM tile WHERE log = $1 ORDER BY tree, level, position"
+        sql = (
+            f"SELECT tree, level, position, data FROM tile WHERE log = $1 AND tree IN ({_KNOWN})"  # noqa: S608 - names of our own
+            " ORDER BY tree, level, position"
+        )
         for tree, level, position, data in self._database.scan(sql, self._number()):
-            if tree not in _TREES:
-                raise IntegrityBroken(field="tile", rule="tree", tree=tree, level=level, index=position)
-            yield Tile(TileId(_TREES[tree], level, position), data)
+            yield Tile(TileId(_TREES[tree], _int(level), _int(position)), _blob(data))
+
+    def scan_stray_tiles(self) -> Iterator[tuple[str, int, int]]:
+        """Walk the tiles of no tree."""
+        sql = f"SELECT tree, level, position FROM tile WHERE log = $1 AND tree NOT IN ({_KNOWN})"  # noqa: S608 - names of our own
+        rows = self._database.scan(sql, self._number())
+        return ((_text(tree), _int(level), _int(position)) for tree, level, position in rows)
 
     def scan_checkpoints(self) -> Iterator[StoredCheckpoint]:
         """Walk every checkpoint."""
         sql = "SELECT size, note, keys_digest FROM checkpoint WHERE log = $1 ORDER BY size"
-        return (StoredCheckpoint(*row) for row in self._database.scan(sql, self._number()))
+        rows = self._database.scan(sql, self._number())
+        return map(_stored, rows)
 
     def scan_anchors(self) -> Iterator[StoredAnchor]:
         """Walk every anchor."""
         sql = "SELECT size, chain, statement FROM anchor WHERE log = $1 ORDER BY size, chain"
-        return (StoredAnchor(*row) for row in self._database.scan(sql, self._number()))
+        rows = self._database.scan(sql, self._number())
+        return map(_anchor, rows)
+
+    def scan_anchor_numbers(self) -> Iterator[AnchorNumber]:
+        """Walk the anchors' numbers."""
+        sql = "SELECT chain, number, size FROM anchor WHERE log = $1 ORDER BY chain, number"
+        rows = self._database.scan(sql, self._number())
+        return (AnchorNumber(_text(chain), _int(number), _int(size)) for chain, number, size in rows)
+
+    def anchor_counts(self) -> Mapping[str, int]:
+        """Return the number of anchors of each chain."""
+        rows = self._fetch("SELECT chain, anchors FROM anchor_count WHERE log = $1")
+        return {_text(chain): _int(anchors) for chain, anchors in rows}
 
     def entry_count(self) -> int:
         """Count the entries."""
@@ -285,7 +331,33 @@ class SqlLedgerStore:
 
 
 def _checkpoint(rows: Sequence[Row]) -> StoredCheckpoint | None:
-    return StoredCheckpoint(*rows[0]) if rows else None
+    return _stored(rows[0]) if rows else None
+
+
+def _stored(row: Row) -> StoredCheckpoint:
+    size, note, digest = row
+    return StoredCheckpoint(_int(size), _blob(note), _blob(digest))
+
+
+def _anchor(row: Row) -> StoredAnchor:
+    size, chain, statement = row
+    return StoredAnchor(_int(size), _text(chain), _text(statement))
+
+
+# SQLite gives back what a row says it holds, also where a damaged one says something else than its column. Such a value
+# becomes one of the right type that equals nothing that was ever written: so it is found out where it is looked at.
+
+
+def _int(value: object) -> int:
+    return value if isinstance(value, int) else -1
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else repr(value)
+
+
+def _blob(value: object) -> bytes:
+    return value if isinstance(value, bytes) else repr(value).encode()
 
 
 def _keep(statements: Statements, log: int, checkpoint: StoredCheckpoint) -> None:

@@ -27,8 +27,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Anvil]:
 
 
 @pytest.fixture
-def here(node: Anvil, tmp_path: Path, clock: StillClock) -> Iterator[World]:
-    with world(node, tmp_path, clock) as made:
+def here(node: Anvil, tmp_path: Path, clock: StillClock, database_url: str) -> Iterator[World]:
+    with world(node, tmp_path, clock, database_url) as made:
         yield made
 
 

@@ -11,9 +11,3 @@ __all__ = ["new_sequencer", "open_ledger", "store"]
 @pytest.fixture(scope="session")
 def keys() -> Keys:
     return make_keys()
-
-
-@pytest.fixture
-def dialect() -> str:
-    """Anchoring asks nothing of a database that the ledger's own tests do not ask of both."""
-    return "sqlite"

@@ -6,6 +6,7 @@ import hashlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,18 +21,22 @@ from adapters.chain.evm import EvmChain, EvmSettings
 from adapters.chain.nodes import connect
 from adapters.sql.ledger_anchors import SqlAnchorTransactions
 from adapters.sql.ledger_store import SqlLedgerStore
-from ledger.anchor import AnchorRequest, verify_evidence
+from ledger.anchor import AnchorEvidence, AnchorRequest, verify_evidence
 from ledger.anchoring import AnchorWorker
 from ledger.anchoring_chain import Finality, TransactionAnchor, log_id
+from ledger.anchoring_transactions import TransactionState
 from ledger.checkpoint import Checkpoint
 from ledger.errors import AnchorForked, AnchorPending, AnchorRefused
 from ledger.fsck import fsck
+from ledger.layout import AnchorPath
 from ledger.merkle import HashAlg, leaf_hash, node_hash, verify_consistency
+from ledger.publication_fsck import fsck_files
 from ledger.reader import LedgerReader
 from ledger.receipt import Receipt, verify_receipt
 from ledger.tiles import TileId, TileTree, extend
 from tests.ledger.conftest import OpenLedger
 from tests.ledger.parts import ORIGIN, Keys, entries
+from tests.ledger.published import document_of, publisher_of
 from tests.services.clock import StillClock
 
 
@@ -393,3 +398,62 @@ def test_a_node_that_does_not_answer_leaves_the_job_in_the_outbox_for_later(
     clock.advance(10)
     assert worker.step(new_driver()) is not None
     assert store.pending_anchors() == []
+
+
+def test_a_checkpoint_goes_from_the_outbox_over_its_transaction_to_the_published_statement(
+    chain: Chain,
+    append: Append,
+    store: SqlLedgerStore,
+    open_ledger: OpenLedger,
+    new_driver: NewDriver,
+    keys: Keys,
+    clock: StillClock,
+    tmp_path: Path,
+) -> None:
+    """The whole road on either database, and at every turn another process takes over where the last one was."""
+    publisher = publisher_of(store, tmp_path / "log", keys)
+
+    def turn() -> AnchorEvidence | None:
+        """Let a process that has just started take its turn: everything it knows it has from the database."""
+        clock.advance(10)
+        mine = SqlLedgerStore(open_ledger(), ORIGIN)
+        return AnchorWorker(mine, LedgerReader(mine, keys.identity), keys.identity, clock).step(
+            new_driver(confirmations=2)
+        )
+
+    def states() -> list[TransactionState]:
+        known = SqlAnchorTransactions(open_ledger()).latest(name, chain.submitter.address, 9)
+        return [one.state for one in known]
+
+    name = f"evm:{chain.web3.eth.chain_id}"
+    append(0, 5)
+    publisher.catch_up()
+    assert [(job.chain, job.size) for job in store.pending_anchors()] == [(name, 5)]
+    with pytest.raises(AnchorPending):
+        turn()
+    assert states() == [TransactionState.MINED], "this chain makes a block for each transaction"
+    append(5, 8)  # what is appended meanwhile waits its turn
+    chain.tester.mine_blocks(1)
+    with pytest.raises(AnchorPending):
+        turn()
+    assert list(store.scan_anchors()) == []
+    chain.tester.mine_blocks(1)
+    evidence = turn()
+    assert evidence is not None
+    assert (evidence.size, states()) == (5, [TransactionState.FINAL])
+    assert [(job.chain, job.size) for job in store.pending_anchors()] == [(name, 8)]
+    assert dict(store.anchor_counts()) == {name: 1}
+    with pytest.raises(AnchorPending):
+        turn()
+    chain.tester.mine_blocks(2)
+    assert turn() is not None
+    assert store.pending_anchors() == []
+    assert turn() is None
+    publisher.catch_up()
+    for size in (5, 8):
+        [kept] = store.anchors_at(size)
+        assert publisher.folder.read(AnchorPath(name, size)) == kept.statement.encode()
+    assert states() == [TransactionState.FINAL, TransactionState.FINAL]
+    assert chain.web3.eth.get_transaction_count(chain.submitter.address) == 2
+    assert fsck(store, keys.trust).clean
+    assert fsck_files(publisher.folder, document_of(keys)).clean

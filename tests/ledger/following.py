@@ -15,6 +15,7 @@ from adapters.sql.ledger_store import SqlLedgerStore
 from ledger.entry import Entry
 from ledger.layout import TilePath
 from ledger.merkle import HashAlg
+from ledger.publication import NOTE_EVERY_S
 from ledger.publication_document import LogDocument
 from ledger.sequencer import MAX_POOL_ENTRIES, Sequencer
 from ledger.tiles import TileId, TileTree
@@ -48,11 +49,16 @@ class PublishedLog:
 
     def grow(self, to: int, *, salt: str = "") -> bytes:
         """Append up to the size `to`, publish, return the newest note. Logs of another salt have other entries."""
+        self.clock.advance(NOTE_EVERY_S)  # so that every note is kept
         for start in range(self._size, to, MAX_POOL_ENTRIES):
             some = entries(start, min(to, start + MAX_POOL_ENTRIES))
             self._sequencer.append([Entry(one.body + salt.encode(), one.idempotency_key) for one in some])
         self._size = to
-        self.clock.advance(1)
+        return self.publish()
+
+    def sign_again(self, after_s: int) -> bytes:
+        """Sign the same trees again, publish, return the newest note."""
+        self._sequencer.refresh(after_s)
         return self.publish()
 
     def publish(self) -> bytes:

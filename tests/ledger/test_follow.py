@@ -401,3 +401,16 @@ def test_any_changed_bit_of_a_state_is_refused(new_log: NewLog, keys: Keys) -> N
         changed[bit // 8] ^= 1 << bit % 8
         with pytest.raises(CheckpointRefused):
             FollowState.parse(bytes(changed))
+
+
+def test_a_log_in_which_nothing_happens_is_fresh_as_long_as_it_is_signed_again(new_log: NewLog) -> None:
+    log = new_log("a")
+    log.grow(100)
+    held = kept(follow(log))
+    log.clock.advance(7201)
+    assert follow(log, held, stale_after=7200).verdict is Verdict.STALE
+    log.sign_again(3600)
+    judged = follow(log, held, stale_after=7200)
+    assert (judged.verdict, kept(judged).checkpoint.time) == (Verdict.SAME, log.clock())
+    log.grow(200)
+    assert follow(log, kept(judged), stale_after=7200).verdict is Verdict.GROWN

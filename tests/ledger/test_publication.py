@@ -18,9 +18,9 @@ from adapters.sql.ledger_engine import LedgerDatabase
 from adapters.sql.ledger_store import SqlLedgerStore
 from ledger.checkpoint import verify_checkpoint
 from ledger.errors import CheckpointRefused, IntegrityBroken
-from ledger.layout import BundlePath, CheckpointPath, DocumentPath, KeysPath, NotePath, TilePath, parse_path
+from ledger.layout import BundlePath, CheckpointPath, CountsPath, DocumentPath, KeysPath, NotePath, TilePath, parse_path
 from ledger.merkle import HashAlg
-from ledger.publication import File, Publication
+from ledger.publication import NOTE_EVERY_S, File, Publication
 from ledger.publication_bundles import parse_bundle
 from ledger.publication_fsck import fsck_files
 from ledger.reader import LedgerReader
@@ -164,7 +164,7 @@ class _Dying(LogFolder):
             self._spend()
             super().put([file])
 
-    def replace(self, path: CheckpointPath | DocumentPath, data: bytes) -> None:
+    def replace(self, path: CheckpointPath | DocumentPath | CountsPath, data: bytes) -> None:
         self._spend()
         super().replace(path, data)
 
@@ -266,13 +266,14 @@ def test_partial_files_stay_until_the_full_one_is_there(root: Path) -> None:
 
 
 def test_a_published_file_is_never_written_over(
-    store: SqlLedgerStore, new_sequencer: NewSequencer, keys: Keys, root: Path
+    store: SqlLedgerStore, new_sequencer: NewSequencer, keys: Keys, clock: StillClock, root: Path
 ) -> None:
     sequencer = new_sequencer(store)
     sequencer.open()
     sequencer.append(entries(0, 10))
     publisher = publisher_of(store, root, keys)
     publisher.catch_up()
+    clock.advance(NOTE_EVERY_S)
     sequencer.append(entries(10, 12))
     for name in ("tile/0/000.p/12", "tile/entries/000.p/12", "sm3/tile/0/000.p/12", "keys/000.p/12", "note/12"):
         (root / name).write_bytes(b"another history")

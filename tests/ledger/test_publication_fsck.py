@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from adapters.sql.ledger_open import open_ledger_database
 from adapters.sql.ledger_store import SqlLedgerStore
 from crypto.canonical import jcs
 from crypto.encoding import json_strict
-from ledger.checkpoint import sign_checkpoint, verify_checkpoint
+from ledger.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from ledger.errors import CheckpointRefused, IntegrityBroken
 from ledger.fsck import Finding
 from ledger.merkle import HashAlg, leaf_hash
+from ledger.publication import pool_digest
 from ledger.publication_bundles import (
     encode_bundle,
     encode_digest,
@@ -26,11 +28,12 @@ from ledger.publication_bundles import (
     parse_digest,
     parse_keys,
 )
+from ledger.publication_counts import encode_counts, parse_counts
 from ledger.publication_document import LogDocument
-from ledger.publication_fsck import fsck_files
+from ledger.publication_fsck import FilesReport, fsck_files
 from ledger.sequencer import Sequencer
-from tests.ledger.parts import ORIGIN, Keys, make_keys
-from tests.ledger.published import Memory, document_of, fill, publisher_of
+from tests.ledger.parts import ORIGIN, Keys, entries, make_keys
+from tests.ledger.published import SIZES, Memory, document_of, fill, publisher_of
 from tests.scale import report, trials
 from tests.services.clock import StillClock
 from tests.services.tables import make_tables
@@ -94,7 +97,6 @@ def test_a_changed_bundle_or_tile_is_the_only_thing_named(published: Memory) -> 
         ("note/300", "note"),
         ("note/601", "note"),
         ("checkpoint", "checkpoint"),
-        ("note/300.keys", "keys_digest"),
         ("anchor/evm-31337/300", "anchor"),
     ):
         data = published.files[name]
@@ -103,6 +105,7 @@ def test_a_changed_bundle_or_tile_is_the_only_thing_named(published: Memory) -> 
         findings = fsck_files(Memory(published.files | {name: bent}), None).findings
         # A note that is broken takes the evidence for it along.
         own = [finding for finding in findings if finding.what != "anchor" or kind == "anchor"]
+        assert kind != "note" or len(findings) > len(own)
         assert [(one.what, one.where) for one in own] == [(kind, name)]
 
 
@@ -111,8 +114,54 @@ def test_every_file_that_is_missing_is_missed(published: Memory) -> None:
         findings = fsck_files(
             Memory({one: data for one, data in published.files.items() if one != name}), None
         ).findings
-        # That a checkpoint was anchored stands in no other file: evidence of it more or less leaves the log what it is.
-        assert bool(findings) == (not name.startswith("anchor/")), name
+        assert findings, name
+        # That a checkpoint was anchored stands in no other file: the counts say that some statement is gone, not which.
+        if name.startswith("anchor/"):
+            assert findings == (Finding(name.rpartition("/")[0], "counts", "present"),)
+
+
+def test_a_note_taken_away_with_all_that_belongs_to_it_is_missed(published: Memory) -> None:
+    for gone in ({"note/256"}, {"note/601", "anchor/file/601"}, {"note/600", "note/601", "anchor/file/601"}):
+        left = {name: data for name, data in published.files.items() if name not in gone}
+        assert Finding("note", "counts", "present") in fsck_files(Memory(left), None).findings
+    assert not fsck_files(Memory({name: one for name, one in published.files.items() if name != "counts"}), None).clean
+
+
+def test_the_newest_note_may_stand_in_checkpoint_alone(published: Memory) -> None:
+    left = {name: data for name, data in published.files.items() if name not in {"note/601", "anchor/file/601"}}
+    counts = parse_counts(left["counts"])
+    left["counts"] = encode_counts({**counts, "note": counts["note"] - 1, "anchor/file": 2})
+    assert fsck_files(Memory(left), None).clean
+    left["checkpoint"] = published.files["note/600"]
+    assert {one.rule for one in fsck_files(Memory(left), None).findings} >= {"present"}
+
+
+def test_a_digest_of_keys_from_an_older_version_is_held_to_the_keys_since_the_one_before(published: Memory) -> None:
+    """Older versions wrote one beside every note."""
+    before, older = 0, dict(published.files)
+    for size in (0, *SIZES):
+        older[f"note/{size}.keys"] = encode_digest(pool_digest(one.idempotency_key for one in entries(before, size)))
+        before = size
+    counts = parse_counts(older["counts"])
+    older["counts"] = encode_counts({**counts, "note": counts["note"] + 1 + len(SIZES)})
+    assert fsck_files(Memory(older), None).clean
+    del older["note/256.keys"]
+    rules = {(one.where, one.rule) for one in fsck_files(Memory(older), None).findings}
+    assert rules == {("counts", "present"), ("note/300.keys", "digest")}
+    older["note/300.keys"] = b"0" * 64 + b"\n"
+    assert ("note/300.keys", "digest") in {(one.where, one.rule) for one in fsck_files(Memory(older), None).findings}
+
+
+def test_counts_have_one_encoding() -> None:
+    data = encode_counts({"note": 12, "anchor/file": 3, "anchor/evm-31337": 0})
+    assert data == b"anchor/evm-31337 0\nanchor/file 3\nnote 12\n"
+    assert parse_counts(data) == {"note": 12, "anchor/file": 3, "anchor/evm-31337": 0}
+    bad: list[bytes] = [b"", b"note 12", b"note 012\n", b"note -1\n", b"note 1\nanchor/file 3\n", b"note 1\nnote 1\n"]
+    bad += [b"anchor/evm:7 1\n", b"anchor/tape 1\n", b"note 1\r\n", b"note \xff\n", b"note 1\n\n", b"other 1\n"]
+    bad.append(b"".join(b"anchor/evm-%d 1\n" % number for number in range(1000, 1065)))
+    for one in bad:
+        with pytest.raises(IntegrityBroken):
+            parse_counts(one)
 
 
 @pytest.mark.parametrize(
@@ -120,9 +169,10 @@ def test_every_file_that_is_missing_is_missed(published: Memory) -> None:
     ["tile/0/003", "tile/0/002.p/90", "tile/2/000.p/1", "note/602", "README", "tile/0/x000/001", ".hidden", "keys/009"],
 )
 def test_a_file_that_nobody_needs_is_found(published: Memory, name: str) -> None:
-    [finding] = fsck_files(Memory(published.files | {name: b"x"}), None).findings
+    finding, *counted = fsck_files(Memory(published.files | {name: b"x"}), None).findings[::-1]
     assert finding.where == name
     assert finding.rule in {"surplus", "known"}
+    assert counted == ([Finding("note", "counts", "surplus")] if name.startswith("note/") else [])
 
 
 def test_an_older_partial_file_may_stay_and_must_be_right(published: Memory) -> None:
@@ -152,6 +202,22 @@ def test_a_second_signature_over_the_same_size_is_found(published: Memory, keys:
     assert fsck_files(Memory(published.files | {"checkpoint": again}), None).findings == (
         Finding("checkpoint", "checkpoint", "equal"),
     )
+
+
+def test_the_same_trees_signed_again_later_are_one_history(published: Memory, keys: Keys) -> None:
+    first = verify_checkpoint(published.files["checkpoint"], log=keys.identity)
+
+    def signed(checkpoint: Checkpoint) -> FilesReport:
+        note = sign_checkpoint(checkpoint, sm2_key=keys.sm2, ed25519_key=keys.ed25519)
+        return fsck_files(Memory(published.files | {"checkpoint": note}), None)
+
+    assert signed(replace(first, time=first.time + 3600)).clean
+    for other in (
+        replace(first, time=first.time - 3600),
+        replace(first, time=first.time + 3600, root_sm3=bytes(32)),
+        replace(first, time=first.time + 3600, root_sha256=bytes(32)),
+    ):
+        assert Finding("checkpoint", "checkpoint", "equal") in signed(other).findings
 
 
 def test_an_empty_folder_and_a_log_without_its_bundles_say_so() -> None:
@@ -219,12 +285,25 @@ def test_tiles_and_bundle_broken_together_are_told_by_the_signed_root(published:
     assert {(f"note/{size}", f"root_{alg}") for size, alg in itertools.product((600, 601), HashAlg)} <= rules
 
 
-def test_a_file_that_cannot_be_read_is_no_trace(tmp_path: Path, published: Memory) -> None:
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, published: Memory) -> None:
     for name, data in published.files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(data)
     assert fsck_files(LogFolder(tmp_path), None).clean
-    (tmp_path / "note/601").unlink()
-    (tmp_path / "note/601").mkdir()
-    with pytest.raises(IntegrityBroken):
-        fsck_files(LogFolder(tmp_path), None)
+    for name, data in published.files.items():
+        (tmp_path / name).unlink()
+        (tmp_path / name).mkdir()
+        findings = fsck_files(LogFolder(tmp_path), None).findings
+        # Of a statement the counts say that it is gone; a folder has no name among the files.
+        assert {name, "counts"} & {one.where for one in findings}, name
+        (tmp_path / name).rmdir()
+        (tmp_path / name).write_bytes(data)
+    assert fsck_files(LogFolder(tmp_path), None).clean
+
+
+def test_a_file_that_is_empty_too_short_or_too_long_is_named(published: Memory) -> None:
+    for name, data in published.files.items():
+        for other in (b"", data[:-1], data[:-32], data + b"\n", data + data[-32:], data + data):
+            if other != data:
+                result = fsck_files(Memory(published.files | {name: other}), None)
+                assert name in {one.where for one in result.findings}, (name, len(data), len(other))

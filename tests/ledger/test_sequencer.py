@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from adapters.sql.ledger_engine import LedgerDatabase, Statements
-from adapters.sql.ledger_store import SqlLedgerStore
+from adapters.sql.ledger_store import POSITIONS, SqlLedgerStore
 from ledger.checkpoint import Checkpoint, verify_checkpoint
 from ledger.entry import Entry, Sequenced
 from ledger.errors import (
@@ -30,6 +31,7 @@ from ledger.store import StoredCheckpoint
 from ledger.tiles import Tile
 from tests.ledger.conftest import NewSequencer, OpenLedger
 from tests.ledger.parts import ORIGIN, Keys, entries, entry, naive_root
+from tests.ledger.published import anchor
 from tests.services.clock import StillClock
 
 
@@ -408,3 +410,116 @@ def test_a_tile_is_never_narrowed_and_a_full_one_never_replaced(
         write.put_tiles([Tile(tile_id, b"\xff" * min(len(data), 32 * 256)) for tile_id, data in held.items()])
         write.put_tiles([Tile(tile_id, data[:32]) for tile_id, data in held.items()])
     assert {tile.id: tile.data for tile in store.scan_tiles()} == held
+
+
+def test_keys_are_looked_up_one_by_one_however_long_the_log_is(open_ledger: OpenLedger, dialect: str) -> None:
+    """Without statistics SQLite would rather walk the whole log than look up two keys."""
+    explain = "EXPLAIN QUERY PLAN" if dialect == "sqlite" else "EXPLAIN"
+    with open_ledger().reading() as statements:
+        plan = str(statements.fetch_in(f"{explain} {POSITIONS}", [bytes(32), bytes([1]) * 32], 1))
+    by_key = {"sqlite": "log=? AND idempotency_key=?", "postgresql": "entry_log_idempotency_key_key"}
+    assert by_key[dialect] in plan
+
+
+def test_a_log_that_did_not_grow_is_signed_again_after_a_while(
+    store: SqlLedgerStore, new_sequencer: NewSequencer, keys: Keys, clock: StillClock
+) -> None:
+    sequencer = new_sequencer(store)
+    for size in (0, 5):
+        sequencer.open()
+        if size:
+            sequencer.append(entries(0, size))
+        first, stored = _head(store, keys), store.head()
+        clock.advance(3599)
+        assert not sequencer.refresh(3600)
+        assert store.head() == stored
+        clock.advance(1)
+        assert sequencer.refresh(3600)
+        assert _head(store, keys) == replace(first, time=clock())
+        assert store.checkpoint(size) == stored, "the history keeps the first note"
+        assert not sequencer.refresh(3600)
+        assert _clean(store, keys) == size
+    assert [job.size for job in store.pending_anchors()] == [5], "the same trees need no second anchor"
+    # The log goes on from the later time, in this process and in a new one, and not before it.
+    sequencer.append(entries(5, 6))
+    new_sequencer(store).append(entries(6, 7))
+    clock.advance(-1)
+    with pytest.raises(ClockWentBack):
+        sequencer.append(entries(7, 8))
+    assert not sequencer.refresh(3600)
+    assert _clean(store, keys) == 7
+
+
+def test_of_two_processes_that_would_sign_again_one_does(
+    open_ledger: OpenLedger, new_sequencer: NewSequencer, keys: Keys, clock: StillClock
+) -> None:
+    stores = [SqlLedgerStore(open_ledger(), ORIGIN) for _ in range(2)]
+    sequencers = [new_sequencer(one) for one in stores]
+    for one in sequencers:
+        one.open()
+    sequencers[0].append(entries(0, 3))
+    for _ in range(5):
+        clock.advance(3600)
+        with ThreadPoolExecutor(2) as both:
+            assert sorted(both.map(lambda one: one.refresh(3600), sequencers)) == [False, True]
+    assert _clean(stores[0], keys) == 3
+
+
+def test_only_the_note_that_was_read_is_replaced_by_a_later_one(
+    store: SqlLedgerStore, new_sequencer: NewSequencer, keys: Keys, clock: StillClock
+) -> None:
+    sequencer = new_sequencer(store)
+    sequencer.open()
+    head = store.head()
+    assert head is not None
+    clock.advance(3600)
+    assert sequencer.refresh(1)
+    with pytest.raises(CheckpointConflict), store.writing() as write:
+        write.refresh_head(head, replace(head, note=b"x"))
+    assert _clean(store, keys) == 0
+
+
+def test_a_store_that_does_not_give_its_signed_roots_is_not_signed_again(
+    open_ledger: OpenLedger, new_sequencer: NewSequencer, clock: StillClock
+) -> None:
+    database = open_ledger()
+    store = SqlLedgerStore(database, ORIGIN)
+    sequencer = new_sequencer(store)
+    sequencer.open()
+    sequencer.append(entries(0, 3))
+    stored = store.head()
+    with database.writing() as statements:
+        statements.execute("DELETE FROM tile WHERE tree = 'sm3'")
+    clock.advance(3600)
+    with pytest.raises(IntegrityBroken):
+        sequencer.refresh(3600)
+    assert store.head() == stored
+
+
+def test_a_checkpoint_that_waits_on_no_chain_is_queued_when_the_log_is_opened(
+    store: SqlLedgerStore, keys: Keys, clock: StillClock
+) -> None:
+    """A log brought back from files, or a chain that is new: what is anchored already is not anchored again."""
+
+    def on(*chains: str) -> Sequencer:
+        return Sequencer(
+            store,
+            identity=keys.identity,
+            sm2_key=keys.sm2,
+            ed25519_key=keys.ed25519,
+            clock=clock,
+            anchor_chains=chains,
+        )
+
+    on().open()
+    assert store.pending_anchors() == [], "an empty log is not anchored"
+    on().append(entries(0, 4))
+    for size, chain in ((4, "file"),):
+        anchor(store, keys, clock, size, chain)
+    for _ in range(2):
+        on("file", "evm:5").open()
+        assert [(job.chain, job.size) for job in store.pending_anchors()] == [("evm:5", 4)]
+    on("file", "evm:5").append(entries(4, 6))
+    on("file", "evm:5").open()
+    waiting = [(job.chain, job.size) for job in store.pending_anchors()]
+    assert waiting == [("evm:5", 4), ("evm:5", 6), ("file", 6)]

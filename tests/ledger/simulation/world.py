@@ -35,11 +35,13 @@ from tests.ledger.simulation.faults import (
     Unwaiting,
     Weather,
 )
-from tests.ledger.simulation.model import Model, PromiseBroken, entry, require
+from tests.ledger.simulation.keys import remembering
+from tests.ledger.simulation.model import RECEIPTS, RECEIPTS_ON_THE_WAY, Model, PromiseBroken, entry, require
 
 WRITERS = 2
 CHAINS = ("file", "evm:7")
 BEGIN = 1_782_864_000
+REFRESH_S = 200
 TRIES = 200
 """A writer that starts in bad weather and does not come up in so many tries never will."""
 LINES = 30
@@ -98,8 +100,9 @@ class World:
     def __init__(self, seed: str, *, folder: Path, template: Path, keys: Keys) -> None:
         self.rng = random.Random(seed)
         self.keys = keys
-        self.identity = replace(keys.identity, ed25519=None)
-        self.trust = replace(keys.trust, logs={ORIGIN: self.identity})
+        self.identity = replace(keys.identity, sm2=remembering(keys.sm2.public), ed25519=None)
+        witnesses = {keys.witness.kid: remembering(keys.witness.public)}
+        self.trust = replace(keys.trust, logs={ORIGIN: self.identity}, anchor_witnesses=witnesses)
         self.now = BEGIN
         self.model = Model(self.identity, self.trust)
         self.digest = hashlib.sha256()
@@ -136,6 +139,7 @@ class World:
             (3, self._chain_changes),
             (6, self._receipts),
             (12, self._look),
+            (2, self._refresh),
             (1, self._restart),
         )
 
@@ -175,13 +179,13 @@ class World:
             self._commit(self.writers[1], [acknowledged[at : at + 500]])
         for chain in self.chains:
             for _ in range(TRIES):
-                if not self.writers[1].store.pending_anchors():
+                if all(job.chain != chain.chain for job in self.writers[1].store.pending_anchors()):
                     break
                 self.now += 400  # past any lease and any back-off
                 self.writers[1].worker.step(chain)
             require(chain.taken is not None, f"nothing was anchored on {chain.chain}")
         require(not writer.store.pending_anchors(), "the outbox does not drain")
-        self.model.provable(writer.reader, self.rng)
+        self.model.provable(writer.reader, self.rng, RECEIPTS)
         self.model.whole(self._observer)
         self.model.one_history(self._observer, self.rng)
 
@@ -229,7 +233,8 @@ class World:
         except ProcessEnded:
             self.say("  ended")
             self._count("ended")
-            self._restart(writer)
+            self._come_up(writer)
+            self._whole_again()
         except PowerLost as lost:
             self._power_back(lost.disk)
             self._whole_again()
@@ -278,8 +283,9 @@ class World:
         self._observer = SqlLedgerStore(self._watching, ORIGIN)
 
     def _restart(self, writer: Writer) -> None:
+        """Stop in good order and start again: what a crash may leave is not there, so a look is enough."""
         self._come_up(writer)
-        self._whole_again()
+        self.model.look(self._observer)
 
     # --- what clients do
 
@@ -357,6 +363,12 @@ class World:
         writer.offset = self.rng.choice((0, 0, 0, 0, -1, -30, -400, 3, 60, 400))
         self.say(f"  clock {writer.offset}")
 
+    def _refresh(self, writer: Writer) -> None:
+        """Sign again what did not grow; the other process may have, or this one's clock may be behind."""
+        if writer.sequencer.refresh(REFRESH_S):
+            self.say("  signed again")
+            self._count("signed again")
+
     def _anchor(self, writer: Writer) -> None:
         chain = self.rng.choice(self.chains)
         try:
@@ -379,7 +391,7 @@ class World:
 
     def _receipts(self, writer: Writer) -> None:
         if self.model.at:
-            self.model.provable(writer.reader, self.rng)
+            self.model.provable(writer.reader, self.rng, RECEIPTS_ON_THE_WAY)
             self._count("receipts")
 
     def _look(self, _writer: Writer) -> None:
