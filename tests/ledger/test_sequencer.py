@@ -412,13 +412,12 @@ def test_a_tile_is_never_narrowed_and_a_full_one_never_replaced(
     assert {tile.id: tile.data for tile in store.scan_tiles()} == held
 
 
-def test_keys_are_looked_up_one_by_one_however_long_the_log_is(open_ledger: OpenLedger, dialect: str) -> None:
-    """Without statistics SQLite would rather walk the whole log than look up two keys."""
-    explain = "EXPLAIN QUERY PLAN" if dialect == "sqlite" else "EXPLAIN"
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+def test_keys_are_looked_up_one_by_one_however_long_the_log_is(open_ledger: OpenLedger) -> None:
+    """Without statistics SQLite would rather walk the whole log than look up two keys; PostgreSQL keeps statistics."""
     with open_ledger().reading() as statements:
-        plan = str(statements.fetch_in(f"{explain} {POSITIONS}", [bytes(32), bytes([1]) * 32], 1))
-    by_key = {"sqlite": "log=? AND idempotency_key=?", "postgresql": "entry_log_idempotency_key_key"}
-    assert by_key[dialect] in plan
+        plan = str(statements.fetch_in(f"EXPLAIN QUERY PLAN {POSITIONS}", [bytes(32), bytes([1]) * 32], 1))
+    assert "log=? AND idempotency_key=?" in plan
 
 
 def test_a_log_that_did_not_grow_is_signed_again_after_a_while(
