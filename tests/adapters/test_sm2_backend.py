@@ -25,11 +25,14 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
 def doctor(*arguments: str, cpu: str | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name != "EDUTRUST_CPU"}
-    if cpu is not None:
-        environment["EDUTRUST_CPU"] = cpu
+    environment = {} if cpu is None else {"EDUTRUST_CPU": cpu}
     return subprocess.run(
-        [str(EDUTRUST), "doctor", *arguments], capture_output=True, text=True, env=environment, timeout=120, check=False
+        [str(EDUTRUST), "doctor", *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        timeout=120,
+        check=False,
     )
 
 
