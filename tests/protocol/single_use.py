@@ -125,7 +125,7 @@ class Stage:
         self.rng.shuffle(asked)
         answers = await self.fleet.at_once(asked)
         won = [answer for answer in answers if thing.won(answer)]
-        assert len(won) == 1, [(answer.status, answer.body[:200]) for answer in answers]
+        assert len(won) == 1, (len(won), [(answer.status, answer.body[:200]) for answer in answers])
         lost = [answer for answer in answers if not thing.won(answer)]
         assert all(thing.refused(answer) for answer in lost), [(answer.status, answer.body[:200]) for answer in lost]
         if thing.after is not None:
