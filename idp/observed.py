@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 from starlette.requests import Request
 
 from crypto.errors import TrustError
+
+# In what `request.state` shows; a member that is not there costs an exception to ask for by attribute.
+_MEMBER: Final = "observed"
+_NOTHING: Final[Mapping[str, Observed]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -39,7 +45,7 @@ def observe(
     """Leave what is known of a request on it; a later word replaces an earlier one, but for a repeated value."""
     before = observed(request)
     repeated = "" if before is None else before.repeated
-    request.state.observed = Observed(client_id, parameters, error, outcome, repeated)
+    request.scope.setdefault("state", {})[_MEMBER] = Observed(client_id, parameters, error, outcome, repeated)
 
 
 def observe_repeated(request: Request, parameter: str) -> None:
@@ -51,5 +57,5 @@ def observe_repeated(request: Request, parameter: str) -> None:
 
 def observed(request: Request) -> Observed | None:
     """Return what was left, or None."""
-    found: Observed | None = getattr(request.state, "observed", None)
+    found: Observed | None = request.scope.get("state", _NOTHING).get(_MEMBER)
     return found

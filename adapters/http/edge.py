@@ -7,8 +7,9 @@ under the service's own name only; `BodyLimits` bounds size and slowness before 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from starlette.responses import RedirectResponse
@@ -160,12 +161,18 @@ class BodyLimits:
             if complete:
                 # The body is whole; what the application waits for now is the caller hanging up, however long.
                 return await receive()
-            deadline = min(loop.time() + BODY_IDLE_S, started + BODY_BASE_S + received / BODY_BYTES_PER_S)
+            asked = receive().__await__()
             try:
-                async with asyncio.timeout_at(deadline):
-                    message = await receive()
-            except TimeoutError as error:
-                raise BodyTooSlow(rule="time") from error
+                wanted = next(asked)
+            except StopIteration as at_hand:  # it came with the headers, as a form does: no clock need be set for it
+                message: Message = at_hand.value
+            else:
+                deadline = min(loop.time() + BODY_IDLE_S, started + BODY_BASE_S + received / BODY_BYTES_PER_S)
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        message = await _Asked(asked, wanted)
+                except TimeoutError as error:
+                    raise BodyTooSlow(rule="time") from error
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
                 complete = not message.get("more_body", False)
@@ -174,3 +181,27 @@ class BodyLimits:
             return message
 
         await self._app(scope, reading, send)
+
+
+class _Asked:
+    """What is left of an awaitable that was stepped once and waits for something: that first, then the rest of it."""
+
+    __slots__ = ("_steps", "_wanted")
+
+    def __init__(self, steps: Generator[Any, Any, Message], wanted: object) -> None:
+        self._steps = steps
+        self._wanted = wanted
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        wanted = self._wanted
+        while True:
+            try:
+                try:
+                    given = yield wanted
+                except BaseException as error:  # noqa: BLE001  # a cancelled request among them: it is the awaitable's to answer
+                    wanted = self._steps.throw(error)
+                else:
+                    wanted = self._steps.send(given)
+            except StopIteration as done:
+                message: Message = done.value
+                return message

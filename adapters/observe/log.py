@@ -24,6 +24,7 @@ Clock = Callable[[], int]
 Scalar = str | int | float | bool | None
 Heard = Callable[[str, Mapping[str, Scalar | list[str]]], object]
 PLACES_MAX = 12
+TURNS_MAX: Final = 4  # a busy service's turn takes well under a millisecond
 _ROOT = Path(__file__).parents[2]
 _CONVERTER: Final = re.compile(r":[a-z]+\}")
 _json = json.JSONEncoder(ensure_ascii=True).encode
@@ -62,7 +63,7 @@ class Log:
 
 
 class TurnWriter:
-    """Writes what is logged in one turn of the event loop at its end, in one call; outside of a loop at once."""
+    """Writes what is logged in one turn of the event loop, or in a few that follow, in one call; outside of a loop at once."""
 
     def __init__(self, write: Callable[[str], object]) -> None:
         self._write = write
@@ -78,8 +79,15 @@ class TurnWriter:
             return
         if not self._lines or self._loop is not loop:
             self._loop = loop
-            loop.call_soon(self.flush)
+            loop.call_soon(self._due, loop, 0, TURNS_MAX)
         self._lines.append(line)
+
+    def _due(self, loop: asyncio.AbstractEventLoop, seen: int, turns: int) -> None:
+        """Write, unless lines were added in the last turn: then the next may bring more."""
+        if turns and len(self._lines) > seen:
+            loop.call_soon(self._due, loop, len(self._lines), turns - 1)
+        else:
+            self.flush()
 
     def flush(self) -> None:
         """Write what waits."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from adapters.sql.database import StoreUnavailable, UniqueViolation
-from adapters.sql.sqlite import SqliteDatabase
+from adapters.sql.sqlite import SQLITE_TURNS_MAX, SqliteDatabase
 
 INSERT = "INSERT INTO t (x) VALUES ($1)"
 
@@ -41,6 +41,36 @@ def test_the_transactions_of_one_turn_share_one_flush(tmp_path: Path) -> None:
         return len(commits)
 
     assert asyncio.run(story()) in {1, 2}  # none at all: each statement committed by itself
+
+
+def test_so_do_those_of_turns_that_follow_one_another(tmp_path: Path) -> None:
+    async def story() -> None:
+        db = await _opened(tmp_path / "x.sqlite3")
+        commits: list[str] = []
+        db._writer.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
+        writes = []
+        for number in range(SQLITE_TURNS_MAX):
+            writes.append(asyncio.create_task(db.execute(INSERT, number)))
+            await asyncio.sleep(0)
+        await asyncio.gather(*writes)
+        assert commits == ["COMMIT"]
+        await db.close()
+
+    asyncio.run(story())
+
+
+def test_writes_that_never_stop_coming_do_not_put_off_the_flush(tmp_path: Path) -> None:
+    async def story() -> None:
+        db = await _opened(tmp_path / "x.sqlite3")
+        writes = []
+        for number in range(SQLITE_TURNS_MAX + 3):
+            writes.append(asyncio.create_task(db.execute(INSERT, number)))
+            await asyncio.sleep(0)
+        assert db._committing is not None or writes[0].done()
+        await asyncio.gather(*writes)
+        await db.close()
+
+    asyncio.run(story())
 
 
 def test_nobody_is_answered_before_the_work_is_on_the_disk(tmp_path: Path) -> None:
@@ -210,7 +240,7 @@ def test_killed_between_two_commits_nothing_acknowledged_is_lost(tmp_path: Path)
     path = tmp_path / "x.sqlite3"
     asyncio.run(_opened(path))
     writer = (
-        "import asyncio, sys; from pathlib import Path; from adapters.sql.sqlite import SqliteDatabase\n"
+        "import asyncio, sys; from pathlib import Path; from adapters.sql.sqlite import SQLITE_TURNS_MAX, SqliteDatabase\n"
         "async def run():\n"
         "    db = SqliteDatabase(Path(sys.argv[1]))\n"
         "    async def one(n):\n"

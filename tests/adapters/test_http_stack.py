@@ -7,15 +7,17 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from starlette.types import Message
 
 from adapters.http import edge
 from adapters.http.headers import content_security_policy
-from tests.adapters.asgi import Answer, Headers, ask, ask_in_loop
+from tests.adapters.asgi import Answer, Headers, ask, ask_in_loop, scope
 from tests.adapters.service import CANARY, Service
+from tests.services.loops import run
 
 HTML = [("accept", "text/html")]
 
@@ -329,6 +331,56 @@ def test_a_body_that_stalls_is_cut_off(service: Service, monkeypatch: pytest.Mon
     monkeypatch.setattr(edge, "BODY_IDLE_S", 0.05)
     answer = ask(service.app, "POST", "/api/echo", [], [b"x"], stall=True)
     assert answer.status == 408
+
+
+def test_a_body_is_read_whole_whether_it_is_at_hand_or_comes_later(service: Service) -> None:
+    async def story() -> None:
+        pieces = [(0, b"at hand "), (2, b"a little later "), (0, b"at hand again "), (1, b"the last")]
+        heard: list[Message] = []
+
+        async def receive() -> Message:
+            turns, piece = pieces.pop(0)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
+
+        async def send(message: Message) -> None:
+            heard.append(message)
+
+        await service.app(scope("POST", "/api/echo"), receive, send)
+        assert heard[0]["status"] == 200
+        assert heard[1]["body"] == b"at hand a little later at hand again the last"
+
+    run(story())
+
+
+def test_a_request_that_is_cancelled_while_its_body_is_awaited_ends_what_awaited_it(service: Service) -> None:
+    async def story() -> None:
+        ended: list[str] = []
+
+        async def receive() -> Message:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append("awaiting")
+            raise AssertionError
+
+        async def send(_message: Message) -> None:
+            ended.append("answered")
+
+        request = asyncio.create_task(_whole(service.app(scope("POST", "/api/echo"), receive, send)))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        assert ended == ["awaiting"]
+
+    run(story())
+
+
+async def _whole(awaited: Awaitable[None]) -> None:
+    await awaited
 
 
 def test_the_fourth_attempt_is_refused_until_time_passes_and_others_are_not(service: Service) -> None:

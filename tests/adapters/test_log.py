@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapters.observe.log import LibraryHandler, Log, TurnWriter, route_of, shortened_address
+from adapters.observe.log import TURNS_MAX, LibraryHandler, Log, TurnWriter, route_of, shortened_address
 from tests.adapters.service import CANARY, Lines
 
 
@@ -69,7 +69,7 @@ def test_a_path_no_route_took_is_not_told() -> None:
     assert route_of({"path": f"/{CANARY}"}) == "-"
 
 
-def test_the_lines_of_one_turn_are_written_at_its_end_in_their_order_and_none_is_lost(
+def test_the_lines_of_turns_that_follow_are_written_together_in_their_order_and_none_is_lost(
     run: Callable[[Coroutine[Any, Any, None]], None],
 ) -> None:
     written: list[str] = []
@@ -79,12 +79,15 @@ def test_the_lines_of_one_turn_are_written_at_its_end_in_their_order_and_none_is
 
     async def story() -> None:
         writer("one\n")
+        await asyncio.sleep(0)
         writer("two\n")
+        await asyncio.sleep(0)
         assert written == ["before the loop\n"]
         await asyncio.sleep(0)
         assert written[1:] == ["one\ntwo\n"]
         writer("three\n")
         await asyncio.to_thread(writer, "of a thread\n")
+        await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert sorted(written[2:]) == ["of a thread\n", "three\n"]
         writer("as the loop ends\n")
@@ -94,3 +97,18 @@ def test_the_lines_of_one_turn_are_written_at_its_end_in_their_order_and_none_is
     writer.flush()
     assert written[-1] == "as the loop ends\n"
     assert len("".join(written).splitlines()) == 6
+
+
+def test_lines_that_never_stop_coming_are_written_all_the_same(
+    run: Callable[[Coroutine[Any, Any, None]], None],
+) -> None:
+    written: list[str] = []
+    writer = TurnWriter(written.append)
+
+    async def story() -> None:
+        for _ in range(2 * TURNS_MAX):
+            writer("a line\n")
+            await asyncio.sleep(0)
+        assert written
+
+    run(story())
