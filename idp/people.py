@@ -8,7 +8,7 @@ from idp.model import Affiliated, Clock, PersonProfile
 from idp.registry.contact import Contact
 from idp.registry.dates import day_of
 from idp.registry.errors import PersonNumberRefused, PersonUnknown
-from idp.registry.model import AccountStatus, NamedPerson
+from idp.registry.model import AccountStatus, NamedPerson, SealedPerson
 from idp.registry.person_number import parse_person_number
 from idp.registry.store import RegistryStore
 
@@ -21,6 +21,9 @@ class People(Protocol):
 
         Without `affiliations` they are not read, and the profile has none.
         """
+
+    async def profile_of(self, sealed: SealedPerson, *, affiliations: bool) -> PersonProfile | None:
+        """As `profile`, of a person who was read already."""
 
     async def contact(self, person: str) -> Contact | None:
         """Return how the person is reached, or None as `profile` does. Opens what is sealed: ask only when it is used.
@@ -43,11 +46,18 @@ class RegistryPeople:
     async def profile(self, person: str, *, affiliations: bool) -> PersonProfile | None:
         """See `People.profile`."""
         found = await self._active(person)
-        if found is None:
+        return None if found is None else await self._told(found, affiliations=affiliations)
+
+    async def profile_of(self, sealed: SealedPerson, *, affiliations: bool) -> PersonProfile | None:
+        """See `People.profile_of`."""
+        if sealed.status is not AccountStatus.ACTIVE:
             return None
+        return await self._told(self._registry.opened(sealed), affiliations=affiliations)
+
+    async def _told(self, found: NamedPerson, *, affiliations: bool) -> PersonProfile:
         listed = await self._registry.affiliations(found.number, current_only=True) if affiliations else ()
         return PersonProfile(
-            person=person,
+            person=str(found.number),
             display_name=found.display_name,
             real_name=found.real_name or None,
             given_name=found.given_name,

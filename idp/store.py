@@ -22,6 +22,7 @@ from idp.model import (
     EndedSession,
     Session,
 )
+from idp.registry.model import SealedPerson
 
 
 class Attempt(StrEnum):
@@ -268,6 +269,9 @@ class TokenStore(Protocol):
 
     async def access_grant(self, token_hash: bytes) -> AccessGrant | None:
         """Look up an access token of a person, dead ones too; never one of a client itself."""
+
+    async def access_grant_of_person(self, token_hash: bytes) -> tuple[AccessGrant, SealedPerson] | None:
+        """As `access_grant`, with the person as the register has them, in one reading; None where it has nobody."""
 
     async def write_client_token(self, token: ClientToken) -> bool:
         """Write an access token of a client itself, of no family and no person; False when the client is not ACTIVE."""

@@ -25,6 +25,7 @@ from idp.model import Clock
 from idp.oauth_errors import InsufficientScope, InvalidRequest, InvalidToken, OAuthError
 from idp.parameters import ParametersRefused, parse_parameters, query_of, read_form
 from idp.people import People
+from idp.registry.model import SealedPerson
 from idp.scopes import CONTACT_SCOPES, EDU, OPENID
 from idp.subject import SubjectIdentifiers
 from idp.token.access_token import AccessTokens
@@ -82,22 +83,22 @@ class UserinfoEndpoint:
         """Answer with the claims, or with a challenge (RFC 6750 §3)."""
         try:
             token = await bearer_token(request)
-            grant, client = await self._access_tokens.resolve(token)
+            grant, person, client = await self._access_tokens.resolve(token)
             if OPENID not in grant.scope:
                 raise InsufficientScope(rule="openid")
-            claims = await self._claims(grant.family.person, grant.scope, client)
+            claims = await self._claims(person, grant.scope, client)
         except OAuthError as error:
             return _challenge(error)
         if client.userinfo_signed_response_alg is None:
             return JSONResponse(claims, headers=HEADERS)
         return Response(self._signed(claims, client), media_type="application/jwt", headers=HEADERS)
 
-    async def _claims(self, person: str, scope: tuple[str, ...], client: Client) -> dict[str, object]:
-        profile = await self._people.profile(person, affiliations=EDU in scope)
+    async def _claims(self, person: SealedPerson, scope: tuple[str, ...], client: Client) -> dict[str, object]:
+        profile = await self._people.profile_of(person, affiliations=EDU in scope)
         if profile is None:
             raise InvalidToken(rule="not_in_force")
-        contact = None if CONTACT_SCOPES.isdisjoint(scope) else await self._people.contact(person)
-        return {"sub": self._subjects.sub(person, client), **released_claims(profile, contact, scope)}
+        contact = None if CONTACT_SCOPES.isdisjoint(scope) else await self._people.contact(person.number)
+        return {"sub": self._subjects.sub(person.number, client), **released_claims(profile, contact, scope)}
 
     def _signed(self, claims: Mapping[str, object], client: Client) -> str:
         alg = client.userinfo_signed_response_alg or client.id_token_signed_response_alg

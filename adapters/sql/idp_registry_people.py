@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 from adapters.sql.database import Database, Row, Transaction
-from adapters.sql.idp_registry_sealing import PersonSealer, affiliation_of
+from adapters.sql.idp_registry_sealing import SEALED_PERSON, PersonSealer, affiliation_of, sealed_person
 from idp.registry.errors import AffiliationRefused, AffiliationUnknown, ConflictUnknown, PersonUnknown, StatusRefused
 from idp.registry.id_number import IdNumber
 from idp.registry.model import (
@@ -16,6 +16,7 @@ from idp.registry.model import (
     NamedPerson,
     Person,
     ProofingLevel,
+    SealedPerson,
     Source,
 )
 from idp.registry.person_number import PersonNumber
@@ -68,23 +69,29 @@ class SqlPeople:
     async def named(self, number: PersonNumber) -> NamedPerson:
         """See `RegistryStore.named`."""
         row = await self._db.fetch_one(
-            "SELECT number, status, display_name, real_name, given_name, family_name, locale, zoneinfo, updated_at"
-            " FROM person WHERE number = $1",
+            f"SELECT {SEALED_PERSON} FROM person p WHERE p.number = $1",  # noqa: S608  # constants
             number.value,
         )
         if row is None:
             raise PersonUnknown(field="person_number", rule="unknown")
+        return self.opened(sealed_person(row))
+
+    def opened(self, sealed: SealedPerson) -> NamedPerson:
+        """See `RegistryStore.opened`."""
         return NamedPerson(
-            number=number,
-            status=AccountStatus(row["status"]),
-            display_name=row["display_name"],
-            real_name=self._sealer.open_optional(row, "real_name"),
-            given_name=self._sealer.open_optional(row, "given_name"),
-            family_name=self._sealer.open_optional(row, "family_name"),
-            locale=row["locale"],
-            zoneinfo=row["zoneinfo"],
-            updated_at=row["updated_at"],
+            number=PersonNumber(sealed.number),
+            status=sealed.status,
+            display_name=sealed.display_name,
+            real_name=self._name(sealed, "real_name", sealed.real_name),
+            given_name=self._name(sealed, "given_name", sealed.given_name),
+            family_name=self._name(sealed, "family_name", sealed.family_name),
+            locale=sealed.locale,
+            zoneinfo=sealed.zoneinfo,
+            updated_at=sealed.updated_at,
         )
+
+    def _name(self, sealed: SealedPerson, column: str, value: bytes | None) -> str | None:
+        return None if value is None else self._sealer.open(sealed.number, column, value)
 
     async def status(self, number: PersonNumber) -> AccountStatus:
         """See `RegistryStore.status`."""

@@ -19,6 +19,7 @@ from idp.registry.model import (
     Person,
     ProofingLevel,
     Provenance,
+    SealedPerson,
     Source,
 )
 from idp.registry.names import PersonName
@@ -26,6 +27,12 @@ from idp.registry.person_number import PersonNumber
 from idp.registry.school_code import SchoolCode
 
 ID_NUMBER_DOMAIN = "person.id_number"
+
+# The columns of `sealed_person`, of a `person p`. Each has a name of its own beside those of any other table.
+SEALED_PERSON = (
+    "p.number AS person_number, p.status AS person_status, p.display_name, p.real_name, p.given_name, p.family_name,"
+    " p.locale, p.zoneinfo, p.updated_at AS person_updated_at"
+)
 
 
 class PersonSealer:
@@ -98,6 +105,21 @@ class PersonSealer:
             source=Source(row["source"]),
             raised_at=row["raised_at"],
         )
+
+
+def sealed_person(row: Row) -> SealedPerson:
+    """Read the columns of `SEALED_PERSON`."""
+    return SealedPerson(
+        number=row["person_number"],
+        status=AccountStatus(row["person_status"]),
+        display_name=row["display_name"],
+        real_name=row["real_name"],
+        given_name=row["given_name"],
+        family_name=row["family_name"],
+        locale=row["locale"],
+        zoneinfo=row["zoneinfo"],
+        updated_at=row["person_updated_at"],
+    )
 
 
 def _aad(table: str, column: str, row_id: str) -> bytes:

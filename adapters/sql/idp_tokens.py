@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from adapters.sql.database import Database, Row, Transaction
+from adapters.sql.idp_registry_sealing import SEALED_PERSON, sealed_person
 from adapters.sql.idp_sessions import authentication_of
 from idp.model import AccountState
-from idp.registry.model import shard_of
+from idp.registry.model import SealedPerson, shard_of
 from idp.store import (
     AccessGrant,
     Beginning,
@@ -31,6 +32,7 @@ _JOIN = (
 )
 _REFRESH = f"SELECT {_FAMILY}, t.used_at, t.expires_at FROM refresh_token {_JOIN}"  # noqa: S608  # constants
 _ACCESS = f"SELECT {_FAMILY}, t.scope, t.audience, t.expires_at FROM access_token {_JOIN}"  # noqa: S608  # constants
+_ACCESS_OF_PERSON = f"SELECT {_FAMILY}, t.scope, t.audience, t.expires_at, {SEALED_PERSON} FROM access_token {_JOIN}"  # noqa: S608  # constants
 
 _IN_FORCE = (
     "SELECT c.granted, EXISTS (SELECT 1 FROM replayed_code WHERE code_hash = $4) AS replayed"
@@ -78,6 +80,17 @@ def _family(row: Row) -> Family:
         authentication=authentication_of(row),
         created_at=row["created_at"],
         absolute_until=row["absolute_until"],
+    )
+
+
+def _access_grant(row: Row) -> AccessGrant:
+    return AccessGrant(
+        family=_family(row),
+        scope=tuple(row["scope"].split()),
+        audience=tuple(row["audience"].split()),
+        expires_at=row["expires_at"],
+        family_revoked=row["revoked_at"] is not None,
+        account_state=AccountState(row["state"]),
     )
 
 
@@ -221,20 +234,15 @@ class SqlTokens:
 
     async def access_grant(self, token_hash: bytes) -> AccessGrant | None:
         """See `TokenStore.access_grant`."""
-        row = await self._db.fetch_one(
-            _ACCESS,
-            token_hash,
-        )
-        if row is None:
+        row = await self._db.fetch_one(_ACCESS, token_hash)
+        return None if row is None else _access_grant(row)
+
+    async def access_grant_of_person(self, token_hash: bytes) -> tuple[AccessGrant, SealedPerson] | None:
+        """See `TokenStore.access_grant_of_person`."""
+        row = await self._db.fetch_one(_ACCESS_OF_PERSON, token_hash)
+        if row is None or row["person_number"] is None:
             return None
-        return AccessGrant(
-            family=_family(row),
-            scope=tuple(row["scope"].split()),
-            audience=tuple(row["audience"].split()),
-            expires_at=row["expires_at"],
-            family_revoked=row["revoked_at"] is not None,
-            account_state=AccountState(row["state"]),
-        )
+        return _access_grant(row), sealed_person(row)
 
     async def write_client_token(self, token: ClientToken) -> bool:
         """See `TokenStore.write_client_token`."""

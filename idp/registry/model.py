@@ -168,6 +168,21 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class SealedPerson:
+    """What a `NamedPerson` is made of, as it lies in the register: the names are sealed. `RegistryStore.opened` opens them."""
+
+    number: str
+    status: AccountStatus
+    display_name: str
+    real_name: bytes | None = field(repr=False)
+    given_name: bytes | None = field(repr=False)
+    family_name: bytes | None = field(repr=False)
+    locale: str | None
+    zoneinfo: str | None
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class NamedPerson:
     """A registered person by name, as far as a platform may be told of one: no more is opened than that.
 

@@ -30,6 +30,7 @@ from idp.registry.model import (
     School,
     SchoolName,
     SchoolRow,
+    SealedPerson,
     Source,
 )
 from idp.registry.person_number import PersonNumber
@@ -132,6 +133,10 @@ class RegistryStore(Protocol):
 
     async def named(self, number: PersonNumber) -> NamedPerson:
         """Return the person by name, whatever the status, opening nothing else. Raises `PersonUnknown`."""
+        ...
+
+    def opened(self, sealed: SealedPerson) -> NamedPerson:
+        """Return by name a person who was read already, with a token say. Raises `DecryptionFailed`."""
         ...
 
     async def status(self, number: PersonNumber) -> AccountStatus:

@@ -18,6 +18,7 @@ from idp.clients.model import AccessTokenFormat, Client, ClientState
 from idp.keys import IdpKeys
 from idp.model import REFERENCE_BYTES, SECRET_BYTES, AccountState, Clock, RandomBytes
 from idp.oauth_errors import InvalidToken
+from idp.registry.model import SealedPerson
 from idp.store import AccessGrant, ClientStore, ClientToken, Family, NewAccessToken, TokenStore
 from idp.subject import SubjectIdentifiers
 
@@ -117,15 +118,18 @@ class AccessTokens:
         key = self._keys.active(client.id_token_signed_response_alg)
         return sign_jwt(claims, key=key, policy=self._policy)
 
-    async def resolve(self, token: str) -> tuple[AccessGrant, Client]:
-        """Return what a person's token grants at this issuer, now. Raises `InvalidToken`; says nothing of why.
+    async def resolve(self, token: str) -> tuple[AccessGrant, SealedPerson, Client]:
+        """Return what a person's token grants at this issuer, now, and of whom. Raises `InvalidToken`; says nothing of why.
 
         A token made for other resource servers alone is not taken here: one of them may have it and try (RFC 9700 §2.3).
         """
-        grant, client = await self._in_force(await self._tokens.access_grant(self._checked_hash(token)))
+        found = await self._tokens.access_grant_of_person(self._checked_hash(token))
+        if found is None:
+            raise InvalidToken(rule="not_in_force")
+        grant, client = await self._in_force(found[0])
         if self._issuer not in grant.audience:
             raise InvalidToken(rule="not_in_force")
-        return grant, client
+        return grant, found[1], client
 
     async def resolve_any(self, token: str) -> tuple[AccessGrant | ClientToken, Client]:
         """Return what a token grants wherever, a person's or a client's own. Raises `InvalidToken`."""

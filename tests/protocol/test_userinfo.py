@@ -395,6 +395,21 @@ def test_a_person_no_longer_active_is_told_of_no_more(opened: OpenWorld, run: Ru
     run(story())
 
 
+def test_a_person_the_register_does_not_have_is_refused_as_a_dead_token_is(opened: OpenWorld, run: Run) -> None:
+    async def story() -> None:
+        async with opened() as world:
+            await reader(world)
+            body = await world.tokens(world.browser(), "reader", scope="openid profile", prompt="consent")
+            assert (await world.userinfo(body["access_token"])).status == 200
+            # What a register restored from before the sign-in looks like.
+            for table, column in (("affiliation", "person"), ("person", "number")):
+                await world.db.execute(f"DELETE FROM {table} WHERE {column} = $1", world.people["lin"])  # noqa: S608  # ours
+            answer = await world.userinfo(body["access_token"])
+            assert (answer.status, answer.json()) == (401, {"error": "invalid_token"})
+
+    run(story())
+
+
 # Pages in a browser
 
 
