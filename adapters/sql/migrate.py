@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from adapters.sql.database import StoreUnavailable
 from adapters.sql.postgresql import refusal_of_postgres
-from adapters.sql.sqlite import refusal_of_sqlite
+from adapters.sql.sqlite_refusals import refusal_of_sqlite
 from adapters.sql.targets import SCHEMA_OF_ROOM, PostgresTarget, SqliteTarget, Target, target_of
 
 __all__ = [

@@ -19,15 +19,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from adapters.sql.database import (
-    ConstraintViolation,
-    Mortal,
-    Row,
-    StoreUnavailable,
-    Transaction,
-    UniqueViolation,
-    check_text,
-)
+from adapters.sql.database import Mortal, Row, StoreUnavailable, Transaction, check_text
+from adapters.sql.sqlite_refusals import refusal_of_sqlite
 
 # A request waits this long for another writer of the same SQLite file (a command line beside the service), then 503.
 SQLITE_BUSY_TIMEOUT_S = 2.0
@@ -38,22 +31,6 @@ SQLITE_BUSY_PAUSE_S = 0.001
 SQLITE_TURNS_MAX = 4
 # Statements prepared and kept, a connection; there are fewer than this in the code.
 SQLITE_STATEMENTS = 512
-# Primary result codes of SQLite that say the database, not the statement, is at fault.
-_SQLITE_UNAVAILABLE = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_NOTADB,
-    }
-)
-_SQLITE_UNIQUE = frozenset(
-    {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID}
-)
 # A quoted literal is kept whole, so that a `$1` inside it stays text.
 _PLACEHOLDER = re.compile(r"'(?:[^']|'')*'|\$(\d+)")
 
@@ -62,23 +39,6 @@ _PLACEHOLDER = re.compile(r"'(?:[^']|'')*'|\$(\d+)")
 def _numbered(sql: str) -> str:
     """Rewrite `$n` to SQLite's `?n`."""
     return _PLACEHOLDER.sub(lambda m: f"?{m[1]}" if m[1] else m[0], sql)
-
-
-def refusal_of_sqlite(error: sqlite3.Error) -> Exception:
-    """Translate a driver's error into ours; the same error where it is the statement's own fault."""
-    extended = getattr(error, "sqlite_errorcode", None)
-    if extended is None:
-        # Raised by the Python layer itself: a closed connection, a wrong number of arguments, a wrong type.
-        return StoreUnavailable(rule="closed") if "closed" in str(error) else error
-    if extended in _SQLITE_UNIQUE:
-        _, _, listed = str(error).partition("failed: ")
-        return UniqueViolation(tuple(name.rpartition(".")[2] for name in listed.split(", ")))
-    primary = extended & 0xFF
-    if primary == sqlite3.SQLITE_CONSTRAINT:
-        return ConstraintViolation(rule=getattr(error, "sqlite_errorname", "constraint"))
-    if primary in _SQLITE_UNAVAILABLE:
-        return StoreUnavailable(rule=getattr(error, "sqlite_errorname", "unavailable"))
-    return error
 
 
 # Read by the connection that reads; all else goes to the one that writes.
