@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 import asyncpg
 import uvloop
 
+from adapters.sql.database import StoreUnavailable
 from adapters.sql.ledger_engine import Row, Statements
+from adapters.sql.postgresql import CONNECTION_ERRORS, refusal_of_postgres
 from ledger.errors import CheckpointConflict, LedgerUnavailable
 
 # A pool of 4,096 is written in well under a second; what takes longer than this has lost its server.
@@ -109,7 +111,7 @@ class PostgresLedgerDatabase:
                 while rows := self._loop.wait(cursor.fetch(_SCAN_ROWS)):
                     yield from (tuple(record) for record in rows)
             finally:
-                self._loop.wait(transaction.rollback())
+                self._loop.wait(_rollback(transaction))
 
     def close(self) -> None:
         """Close the pool and end the thread."""
@@ -124,7 +126,7 @@ class PostgresLedgerDatabase:
             try:
                 yield _PgStatements(self._loop, connection)
             except BaseException:
-                self._loop.wait(_rollback(connection, transaction))
+                self._loop.wait(_rollback(transaction))
                 raise
             self._loop.wait(transaction.commit())
 
@@ -134,7 +136,7 @@ class PostgresLedgerDatabase:
         try:
             yield connection
         finally:
-            self._loop.wait(self._pool.release(connection))
+            self._loop.wait(_given_back(self._pool, connection))
 
 
 async def _awaited(work: Awaitable[Result]) -> Result:
@@ -144,9 +146,12 @@ async def _awaited(work: Awaitable[Result]) -> Result:
 
 async def _executed(pool: Any, sql: str, args: Sequence[object]) -> str:
     """Take a connection, run the statement, give it back: one hop between the threads for all three."""
-    async with pool.acquire() as connection:
+    connection = await pool.acquire()
+    try:
         status: str = await connection.execute(sql, *args)
         return status
+    finally:
+        await _given_back(pool, connection)
 
 
 def _rows(status: str) -> int:
@@ -171,10 +176,16 @@ async def _open_pool(dsn: str, schema: str) -> Any:
     )
 
 
-async def _rollback(connection: Any, transaction: Any) -> None:
-    # A connection that is gone has rolled back by itself.
-    if not connection.is_closed():
+async def _rollback(transaction: Any) -> None:
+    # A connection that is gone has rolled back by itself; what is told is why the transaction ended.
+    with suppress(*CONNECTION_ERRORS):
         await transaction.rollback()
+
+
+async def _given_back(pool: Any, connection: Any) -> None:
+    # The work is committed or failed by now: a connection that dies while being put back changes neither.
+    with suppress(*CONNECTION_ERRORS):
+        await pool.release(connection)
 
 
 @contextmanager
@@ -184,4 +195,9 @@ def _translated() -> Iterator[None]:
     except (asyncpg.UniqueViolationError, asyncpg.SerializationError, asyncpg.DeadlockDetectedError) as error:
         raise CheckpointConflict(field="row", rule="unique") from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        raise LedgerUnavailable(rule=type(error).__name__) from error
+    except (asyncpg.InternalClientError, RuntimeError) as error:
+        # Two ways more to meet the end of a connection. Any other RuntimeError is a mistake of ours and stays one.
+        if not isinstance(refusal_of_postgres(error), StoreUnavailable):
+            raise
         raise LedgerUnavailable(rule=type(error).__name__) from error

@@ -30,14 +30,18 @@ POSTGRES_POOL_MAX = 10
 # SQLSTATE classes (first two letters) for which the caller should come back later: connection exception, transaction
 # rollback (deadlock), insufficient resources, operator intervention, system error; and a standby's read-only refusal.
 _POSTGRES_UNAVAILABLE_CLASSES = frozenset({"08", "40", "53", "57", "58"})
-_CONNECTION_ERRORS = (
+# What the end of a connection may say where nothing depends on the answer any more: rolling back, giving back.
+CONNECTION_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     OSError,
+    RuntimeError,
     TimeoutError,
 )
 _POSTGRES_READ_ONLY = "25006"
+# uvloop's words for a transport that was closed before the driver was told.
+_HANDLE_CLOSED = "the handler is closed"
 
 
 def refusal_of_postgres(error: Exception) -> Exception:
@@ -57,7 +61,16 @@ def refusal_of_postgres(error: Exception) -> Exception:
     # that died in our hands (we ourselves never use one after giving it back).
     if isinstance(error, asyncpg.InterfaceError) and ("clos" in str(error) or "released" in str(error)):
         return StoreUnavailable(rule="closed")
+    if isinstance(error, RuntimeError) and str(error).endswith(_HANDLE_CLOSED):
+        return StoreUnavailable(rule="closed")
     return error
+
+
+def _is_gone(connection: Any) -> bool:
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:  # the pool has taken it out of our hands
+        return True
 
 
 class _PgTransaction(Mortal):
@@ -69,6 +82,13 @@ class _PgTransaction(Mortal):
         try:
             check_text(args)
             return await call(sql, *args)
+        except AttributeError as error:
+            self.dead = True
+            # A connection cut off between the two halves of a statement has None where its protocol was. (An argument
+            # of the wrong type is no AttributeError: the driver makes its own error of that.)
+            if _is_gone(self._connection):
+                raise StoreUnavailable(rule="closed") from error
+            raise
         except Exception as error:
             self.dead = True
             raise refusal_of_postgres(error) from error
@@ -153,7 +173,7 @@ class PgDatabase:
             yield connection
         finally:
             # The work is committed or failed by now: a connection that dies while being put back changes neither.
-            with suppress(*_CONNECTION_ERRORS):
+            with suppress(*CONNECTION_ERRORS):
                 await self._pool.release(connection)
 
     @asynccontextmanager
@@ -161,8 +181,8 @@ class PgDatabase:
         """See `Database.transaction`."""
         async with self._connection() as connection:
             tx = _PgTransaction(connection)
-            outer = connection.transaction()
             try:
+                outer = connection.transaction()
                 await outer.start()
             except Exception as error:
                 raise refusal_of_postgres(error) from error
@@ -171,7 +191,7 @@ class PgDatabase:
                 tx.finish()
             except BaseException:
                 # Where the connection died with the body, the server has rolled back already.
-                with suppress(*_CONNECTION_ERRORS):
+                with suppress(*CONNECTION_ERRORS):
                     await outer.rollback()
                 raise
             try:

@@ -31,6 +31,9 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 SEED = 20_261_122
 WALKERS = 6
 RECOVERED_S = 60.0
+FAULTS_TOLD = 3
+LINES_BEFORE = 5
+"""Of a process's log, shown before what it says of a fault."""
 WITHOUT_DATABASE = ("/jwks", "/jwks/national", "/.well-known/openid-configuration", "/healthz")
 
 
@@ -58,9 +61,11 @@ def deployed(folder: Path) -> Iterator[Deployed]:
 class Traffic:
     """Sign-ins that go on all the time: what was answered, and every token that anybody was given."""
 
+    fleet: Fleet
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
     tokens: list[str] = field(default_factory=list)
     begun: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
     stopped: bool = False
 
     async def walk(self, stage: Stage) -> None:
@@ -82,6 +87,8 @@ class Traffic:
     def note(self, what: str, answer: Answer) -> None:
         """Count an answer, and look at a refusal."""
         self.statuses[what, answer.status] += 1
+        if answer.status == 500:
+            self.faults.append(answer.headers["x-correlation-id"])
         if answer.status == 503:
             assert int(answer.headers["retry-after"]) > 0
             assert "traceback" not in answer.body.decode().lower()
@@ -90,12 +97,22 @@ class Traffic:
         """Return the statuses answered so far."""
         return {status for (asked, status) in self.statuses if asked == what}
 
+    def told(self) -> str:
+        """Return what the processes logged of the first faults, for a failure that explains itself."""
+        lines = [f"{self.statuses}, {len(self.faults)} faults"]
+        for member in self.fleet.members:
+            logged = member.log.read_text("utf-8").splitlines()
+            for number, line in enumerate(logged):
+                if any(f'"{fault}"' in line for fault in self.faults[:FAULTS_TOLD]):
+                    lines += [f"{member.log.name}:", *logged[max(0, number - LINES_BEFORE) : number + 1]]
+        return "\n".join(lines)
+
 
 @asynccontextmanager
 async def traffic(stage: Stage) -> AsyncIterator[Traffic]:
     """Sign in once, then walk while the block lasts."""
     await stage.authorize()
-    going = Traffic()
+    going = Traffic(stage.fleet)
     walkers = [asyncio.create_task(going.walk(stage)) for _ in range(WALKERS)]
     try:
         yield going
@@ -140,8 +157,8 @@ def test_sign_ins_under_way_go_on_without_redis_and_nothing_fails(how: str, tmp_
             await until(back, within_s=RECOVERED_S)
             await some_more(going, "token", 200)
         # A code whose store is away opens nothing: its sign-in begins again. Nothing else is felt.
-        assert going.seen("authorize") == {303}
-        assert going.seen("token") <= {200, 400}
+        assert going.seen("authorize") == {303}, going.told()
+        assert going.seen("token") <= {200, 400}, going.told()
         await here.fleet.hang_up()
         await settle()
 
@@ -211,8 +228,8 @@ def test_without_postgresql_nothing_is_issued_that_has_no_row_and_the_service_co
                 await some_more(going, "token", 200, 1)
                 slowest_return = max(slowest_return, loop.time() - began)
         # RFC 6749 has no answer for this but its error form; whatever was given to anybody must be known to the database.
-        assert going.seen("authorize") <= {303, 503}
-        assert going.seen("token") <= {200, 400, 503}
+        assert going.seen("authorize") <= {303, 503}, going.told()
+        assert going.seen("token") <= {200, 400, 503}, going.told()
         for token in going.tokens:
             userinfo = stage.fleet.request("GET", "/userinfo", authorization=f"Bearer {token}")
             assert (await stage.fleet.ask(stage.member(), userinfo)).status == 200
