@@ -8,10 +8,10 @@ from typing import Final
 
 from benchmarks.crypto_figures import Part
 from benchmarks.crypto_sm2 import MESSAGE
+from crypto.hash_batch import HashlibHashBatch, KernelHashBatch
 from crypto.native import load_kernel
 from crypto.sealed import ColumnSealer
 from crypto.sm3 import hmac_sm3, sm3
-from crypto.sm3_batch import HashlibSm3Batch, KernelSm3Batch
 
 NODES: Final = 4096
 PLAIN_NODES: Final = 64
@@ -23,7 +23,7 @@ NODES_TARGET_AVX512: Final = 15_000_000
 
 def sm3_parts() -> list[Part]:
     """Return the parts of SM3 and SM4."""
-    kernel, one_by_one, module = KernelSm3Batch(), HashlibSm3Batch(), load_kernel()
+    kernel, one_by_one, module = KernelHashBatch("sm3"), HashlibHashBatch("sm3"), load_kernel()
     level = os.urandom(64 * NODES)
     small = level[: 64 * PLAIN_NODES]
     records = [level[at : at + 200] for at in range(0, 200 * NODES, 200)]

@@ -1,9 +1,9 @@
 """Cryptography of the house: SM2, SM3 and SM4, their interoperable twins, and the strict encodings under them.
 
 This package owns: SM2 with its three backends (`sm2`) and the C kernel behind the first (`kernel`), SM3 one by one
-and many at once (`sm3`, `sm3_batch`), SHA-256 many at once (`sha256_batch`), which algorithm may serve which purpose
-(`suites`), keys and what makes one unfit (`jwk`, `keys`, `encryption_keys`), signatures, MACs and encryption over
-JOSE (`jws`, `mac`, `jwe`), key files (`der`, `pem`, `key_files`), SM2 certificates of others (`sm2_certificates`),
+(`sm3`), SM3 and SHA-256 many at once (`hash_batch`), which algorithm may serve which purpose (`suites`), keys and
+what makes one unfit (`jwk`, `keys`, `encryption_keys`), signatures, MACs and encryption over JOSE (`jws`, `mac`,
+`jwe`), key files (`der`, `pem`, `key_files`), SM2 certificates of others (`sm2_certificates`),
 sealed columns and blind indexes (`sealed`), passwords and one-time passwords, the canonical and strict encodings
 everything signed is read through (`encoding`, `canonical`), the states a key passes through (`keystore`), shares of a
 secret (`shamir`), and the known-answer tests that run before the service answers anyone (`selftest`).

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from crypto.errors import DecryptionFailed, SignatureInvalid, TrustError
+from crypto.hash_batch import HashBatch, select_hash_batch
 from crypto.keys import generate_signing_key
 from crypto.otp import GmOtpAlgorithm, gm_dynamic_password, hotp
 from crypto.sealed import sm4_gcm_open, sm4_gcm_seal
-from crypto.sha256_batch import Sha256Batch, select_sha256_batch
 from crypto.sm2 import SM2_DEFAULT_ID, Sm2Backend, Sm2PrivateKey
 from crypto.sm2_ciphertext import ciphertext_from_der, ciphertext_to_der, sm2_kdf
 from crypto.sm3 import hmac_sm3, sm3
-from crypto.sm3_batch import Sm3Batch, select_sm3_batch
 from crypto.suites import Alg
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ class SelfTest:
 
 def run_selftests(backend: Sm2Backend) -> tuple[SelfTest, ...]:
     """Run every test with the backend the service will use; the caller refuses to serve unless all are ok."""
-    sm3_batch, sha256_batch = select_sm3_batch(), select_sha256_batch()
+    sm3_batch, sha256_batch = select_hash_batch("sm3"), select_hash_batch("sha256")
     return (
         _run("sm3", "GB/T 32905 A.1", lambda: sm3(b"abc") == _SM3_ABC),
         _run("sm3-batch", f"GB/T 32905 A.1 by {sm3_batch.name}", lambda: _sm3_batch(sm3_batch)),
@@ -123,11 +122,11 @@ def _run(name: str, detail: str, test: Callable[[], bool]) -> SelfTest:
         return SelfTest(name, ok=False, detail=type(broken).__name__)
 
 
-def _sm3_batch(batch: Sm3Batch) -> bool:
+def _sm3_batch(batch: HashBatch) -> bool:
     return batch.digests([b"abc"] * _SIDE_BY_SIDE) == _SM3_ABC * _SIDE_BY_SIDE
 
 
-def _sha256_batch(batch: Sha256Batch) -> bool:
+def _sha256_batch(batch: HashBatch) -> bool:
     trees = batch.merkle_leaves(_TREE_LEAVES * _SIDE_BY_SIDE)
     for _ in range(len(_TREE_LEAVES).bit_length() - 1):
         trees = batch.merkle_nodes(trees)

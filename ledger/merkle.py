@@ -12,9 +12,8 @@ from enum import StrEnum
 from functools import cache
 from typing import Final
 
-from crypto.sha256_batch import Sha256Batch, select_sha256_batch
+from crypto.hash_batch import HashBatch, select_hash_batch
 from crypto.sm3 import sm3
-from crypto.sm3_batch import Sm3Batch, select_sm3_batch
 from ledger.errors import ProofRefused
 
 HASH_BYTES: Final = 32
@@ -36,9 +35,9 @@ def _sha256(data: bytes) -> bytes:
 
 
 @cache
-def _batch(alg: HashAlg) -> Sm3Batch | Sha256Batch:
+def _batch(alg: HashAlg) -> HashBatch:
     # Chosen at the first use: whoever computes, the bytes are the same.
-    return select_sm3_batch() if alg is HashAlg.SM3 else select_sha256_batch()
+    return select_hash_batch("sm3" if alg is HashAlg.SM3 else "sha256")
 
 
 HASHES: Final[dict[HashAlg, Callable[[bytes], bytes]]] = {HashAlg.SM3: sm3, HashAlg.SHA256: _sha256}

@@ -42,9 +42,8 @@ backend.verify(public, b"message", signature, SM2_DEFAULT_ID)
 print(backend.name)
 """
 HASHES: Final = """
-from crypto.sha256_batch import select_sha256_batch
-from crypto.sm3_batch import select_sm3_batch
-print(select_sm3_batch().name, select_sha256_batch().name)
+from crypto.hash_batch import select_hash_batch
+print(select_hash_batch("sm3").name, select_hash_batch("sha256").name)
 """
 SAYS_WHY: Final = """
 from crypto.sm2_kernel import KernelBackend, KernelUnavailable

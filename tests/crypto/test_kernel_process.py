@@ -149,8 +149,7 @@ ANSWERS: Final = """
 import hashlib, json, sys
 from crypto.sm2 import SM2_DEFAULT_ID, signature_to_der
 from crypto.sm2_kernel import KernelBackend, KernelUnavailable
-from crypto.sha256_batch import KernelSha256Batch
-from crypto.sm3_batch import KernelSm3Batch
+from crypto.hash_batch import KernelHashBatch
 try:
     backend = KernelBackend()
 except KernelUnavailable as refused:
@@ -165,7 +164,7 @@ seen += [bytes(public.verify_many([(bytes([at]), bytes.fromhex(sys.argv[2])) for
 public.verify(b"fresh", key.sign(b"fresh", SM2_DEFAULT_ID), SM2_DEFAULT_ID)
 seen += [key.decrypt(public.encrypt(b"plain" * 50))]
 data = hashlib.shake_128(b"data").digest(64 * 77)
-for batch in (KernelSm3Batch(), KernelSha256Batch()):
+for batch in (KernelHashBatch("sm3"), KernelHashBatch("sha256")):
     seen += [batch.merkle_nodes(data), batch.merkle_leaves([data[:at] for at in range(300)])]
     seen += batch.merkle_levels(data)
 print(json.dumps([backend.version, hashlib.sha256(b"".join(seen)).hexdigest()]))

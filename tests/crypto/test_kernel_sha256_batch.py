@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto.errors import EncodingRefused
-from crypto.sha256_batch import HashlibSha256Batch, KernelSha256Batch, Sha256Batch, select_sha256_batch
+from crypto.hash_batch import HashBatch, HashlibHashBatch, KernelHashBatch, select_hash_batch
 from tests.crypto.conftest import backend_named
 from tests.scale import trials
 
@@ -23,11 +23,11 @@ AROUND_PADDED = range(16 * 64 - 12, 16 * 64 + 70)
 
 
 @pytest.fixture(scope="module", params=["kernel", "hashlib"])
-def batch(request: pytest.FixtureRequest) -> Sha256Batch:
+def batch(request: pytest.FixtureRequest) -> HashBatch:
     if request.param == "hashlib":
-        return HashlibSha256Batch()
+        return HashlibHashBatch("sha256")
     backend_named("kernel")
-    return KernelSha256Batch()
+    return KernelHashBatch("sha256")
 
 
 def leaves(records: list[bytes]) -> bytes:
@@ -35,14 +35,14 @@ def leaves(records: list[bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("pairs", COUNTS)
-def test_a_level_of_a_merkle_tree(batch: Sha256Batch, pairs: int) -> None:
+def test_a_level_of_a_merkle_tree(batch: HashBatch, pairs: int) -> None:
     children = random.Random(pairs).randbytes(64 * pairs)
     expected = b"".join(hashlib.sha256(b"\x01" + children[at : at + 64]).digest() for at in range(0, len(children), 64))
     assert batch.merkle_nodes(children) == expected
 
 
 @pytest.mark.parametrize("count", [*range(20), 127, 128, 129, 255, 256, 257, 511])
-def test_all_levels_above_are_those_made_one_by_one(batch: Sha256Batch, count: int) -> None:
+def test_all_levels_above_are_those_made_one_by_one(batch: HashBatch, count: int) -> None:
     levels = [random.Random(count).randbytes(32 * count)]
     while len(levels[-1]) > 32:
         below = levels[-1]
@@ -52,7 +52,7 @@ def test_all_levels_above_are_those_made_one_by_one(batch: Sha256Batch, count: i
     assert batch.merkle_levels(levels[0]) == levels
 
 
-def test_records_of_every_length(batch: Sha256Batch) -> None:
+def test_records_of_every_length(batch: HashBatch) -> None:
     dice = random.Random(3)
     lengths = [*range(EVERY_LENGTH + 1), *AROUND_PADDED]
     for length in lengths:
@@ -65,11 +65,11 @@ def test_records_of_every_length(batch: Sha256Batch) -> None:
 
 @given(records=st.lists(st.binary(max_size=EVERY_LENGTH), max_size=70))
 def test_any_records(records: list[bytes]) -> None:
-    assert HashlibSha256Batch().merkle_leaves(records) == leaves(records)
-    assert select_sha256_batch().merkle_leaves(records) == leaves(records)
+    assert HashlibHashBatch("sha256").merkle_leaves(records) == leaves(records)
+    assert select_hash_batch("sha256").merkle_leaves(records) == leaves(records)
 
 
-def test_random_batches(batch: Sha256Batch) -> None:
+def test_random_batches(batch: HashBatch) -> None:
     dice = random.Random(5)
     for _ in range(trials(100, full=20_000)):
         records = [
@@ -79,20 +79,20 @@ def test_random_batches(batch: Sha256Batch) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 32, 63, 65, 96])
-def test_an_odd_child_is_refused(batch: Sha256Batch, length: int) -> None:
+def test_an_odd_child_is_refused(batch: HashBatch, length: int) -> None:
     with pytest.raises(EncodingRefused) as refused:
         batch.merkle_nodes(bytes(length))
     assert (refused.value.field, refused.value.rule) == ("children", "length")
 
 
 @pytest.mark.parametrize("length", [1, 31, 33, 63])
-def test_a_part_of_a_hash_is_refused(batch: Sha256Batch, length: int) -> None:
+def test_a_part_of_a_hash_is_refused(batch: HashBatch, length: int) -> None:
     with pytest.raises(EncodingRefused) as refused:
         batch.merkle_levels(bytes(length))
     assert (refused.value.field, refused.value.rule) == ("hashes", "length")
 
 
-def test_a_tuple_serves_as_well_as_a_list_and_text_is_refused(batch: Sha256Batch) -> None:
+def test_a_tuple_serves_as_well_as_a_list_and_text_is_refused(batch: HashBatch) -> None:
     assert batch.merkle_leaves((b"abc",)) == leaves([b"abc"])
     with pytest.raises(TypeError):
         batch.merkle_leaves([cast("bytes", "abc")])
@@ -100,4 +100,4 @@ def test_a_tuple_serves_as_well_as_a_list_and_text_is_refused(batch: Sha256Batch
 
 def test_the_kernel_is_taken_where_it_is() -> None:
     backend_named("kernel")
-    assert select_sha256_batch().name == "kernel"
+    assert select_hash_batch("sha256").name == "kernel"
