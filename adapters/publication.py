@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -70,6 +71,9 @@ class LogFolder:
             raise _unavailable(error) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not os.path.samestat(os.fstat(descriptor), self.root.stat()):
+                # Taken away while this waited: what stands in its place is locked by somebody else, or by nobody.
+                raise LedgerUnavailable(field="published", rule="replaced")
             self._clear_staging()
             yield
         except OSError as error:
@@ -169,14 +173,17 @@ class LogFolder:
         return held is not None
 
     def _staged(self, contents: Sequence[bytes]) -> list[Path]:
-        """Write the contents into the staging folder, flushed; return where they lie."""
-        staging = self.root / STAGING
+        """Write the contents into the staging folder, flushed; return where they lie.
+
+        Under names of this call alone: where the folder was replaced under the lock, two may stage in the new one.
+        """
+        staging, mine = self.root / STAGING, secrets.token_hex(8)
         staging.mkdir(exist_ok=True)
         written: list[Path] = []
         with contextlib.ExitStack() as opened:
             descriptors: list[int] = []
             for number, data in enumerate(contents):
-                written.append(staging / str(number))
+                written.append(staging / f"{mine}-{number}")
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
                 descriptors.append(os.open(written[-1], flags, 0o444))
                 opened.callback(os.close, descriptors[-1])

@@ -111,6 +111,7 @@ class Publication:
         self._created: list[LayoutPath] = []
         self._finished = False  # whether the last step came to its end
         self._sure = False  # whether `counts` is known to say what there was before this step
+        self._shown = -1  # the largest size that was published here
 
     def step(self) -> bool:
         """Publish what is new, up to some checkpoint; return whether a newer one is still waiting.
@@ -125,8 +126,10 @@ class Publication:
         newest = None if found is None else _Newest(*found)
         if newest is not None:
             self._require_same_history(newest, head)
+        self._forget_what_is_gone(newest)
         self._sure, self._finished = self._finished, False
         target = self._grow(newest, head)
+        self._shown = target.checkpoint.size
         self._publish_anchors(target.checkpoint)
         if self._sure:
             self._publish_counts({})
@@ -136,6 +139,14 @@ class Publication:
             self._publish_counts(self._files.tally())
         self._finished = True
         return target.checkpoint.size < head.size
+
+    def _forget_what_is_gone(self, newest: _Newest | None) -> None:
+        """Begin anew where the files were taken away, or an older copy was put in their place."""
+        size = -1 if newest is None else newest.checkpoint.size
+        if size < self._shown or self._files.read(CountsPath()) is None:
+            self._finished = False
+            self._anchored.clear()
+            self._created.clear()
 
     def _require_same_history(self, newest: _Newest, head: StoredCheckpoint) -> None:
         size = newest.checkpoint.size
@@ -221,17 +232,22 @@ class Publication:
         return NotePath(stored.size), stored.note
 
     def _put_counted(self, files: Sequence[File]) -> None:
-        """Put files that `counts` counts."""
-        fresh = [file for file in files if self._files.read(file[0]) is None]
+        """Put files that `counts` counts; one that is named twice, such as a note two chains anchored, counts once."""
+        fresh = {path for path, _ in files if self._files.read(path) is None}
         self._files.put(files)
-        self._created += [path for path, _ in fresh]
+        self._created += fresh
 
     def _publish_counts(self, there: Mapping[str, int]) -> None:
-        """Add what was put since the last time to what `counts` said, or to what there was, whichever is more."""
+        """Add what was put since the last time to what `counts` said, or to what there was, whichever is more.
+
+        Where nothing says it, what there is now is counted, and of nothing no file is made.
+        """
         data = self._files.read(CountsPath())
-        held = Counter({} if data is None else parse_counts(data))
-        now = (held | Counter(there)) + counted(self._created)
-        if encode_counts(now) != data:
+        if data is None:
+            now = Counter(self._files.tally())
+        else:
+            now = (Counter(parse_counts(data)) | Counter(there)) + counted(self._created)
+        if now and encode_counts(now) != data:
             self._files.replace(CountsPath(), encode_counts(now))
         self._created.clear()
 

@@ -76,6 +76,8 @@ def test_every_file_is_served_as_it_lies_with_what_caches_need(tmp_path: Path, r
             # The pages of the same log stay where they were.
             assert (await http.get("/log", headers={"accept": "text/html"})).status_code == 200
             assert (await http.get("/log/7/receipt.json")).status_code == 200
+            # Nobody publishes any more, so that what is taken away stays away.
+            await service.parts.ledger.close()
             shutil.rmtree(service.parts.log_folder.root)
             answer = await http.get("/log/checkpoint", headers={"accept": "text/html"})
             assert answer.status_code == 404
@@ -245,6 +247,61 @@ def test_a_folder_of_another_log_is_neither_imported_nor_written_to(
     assert "fsck DIR" in capsys.readouterr().err
     assert main(["ledger", "fsck", str(first.log_folder), *first_config]) == 0
     assert "5 entries and" in capsys.readouterr().out
+
+
+def test_a_folder_without_counts_is_older_or_was_robbed_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, config = _deployment(tmp_path / "data")
+    _grow(settings, 0, 5)
+    (settings.log_folder / "counts").unlink()
+    for arguments in ([str(settings.log_folder)], ["--deep", *config]):
+        assert main(["ledger", "fsck", *arguments]) == 1
+        said = capsys.readouterr()
+        assert "counts: present" in said.out
+        assert f"{settings.log_folder} has no file counts" in said.err
+        assert "published before" in said.err
+        assert "took it away" in said.err
+    # What it is rebuilt from are entries and notes; whoever publishes again counts them again.
+    second, second_config = _deployment(tmp_path / "second")
+    shutil.copy(settings.kek_file, second.kek_file)
+    assert main(["ledger", "import", str(settings.log_folder), *second_config]) == 0
+    assert "has no file counts" in capsys.readouterr().err
+    _grow(settings, 5, 6)
+    code, told = _told(capsys, "fsck", str(settings.log_folder))
+    assert (code, told["findings"]) == (0, [])
+    assert "counts" not in capsys.readouterr().err
+
+
+def test_a_data_directory_in_place_of_the_log_in_it_is_named_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, config = _deployment(tmp_path / "data")
+    _grow(settings, 0, 5)
+    log = settings.log_folder
+    without_database = tmp_path / "of-postgresql"
+    shutil.copytree(log, without_database / "log")
+    for directory in (settings.data_dir, without_database):
+        for action in (
+            ["fsck", str(directory)],
+            ["fsck", str(directory), "--json"],
+            ["import", str(directory), *config],
+        ):
+            assert main(["ledger", *action]) == 1
+            out, err = capsys.readouterr()
+            assert (out, err.count("\n")) == ("", 1)
+            assert f"{directory} is a data directory" in err
+            assert f"Give {directory / 'log'} " in err
+    assert main(["ledger", "fsck", str(log)]) == 0
+    # A log that lost both names of its own is still a log, and so is one with a stray file in it.
+    for name in ("log.json", "checkpoint"):
+        (without_database / "log" / name).unlink()
+    assert main(["ledger", "fsck", str(without_database / "log")]) == 1
+    assert "log.json: present" in capsys.readouterr().out
+    shutil.copy(settings.data_dir / "ledger.sqlite3", log)
+    assert _told(capsys, "fsck", str(log))[1]["findings"] == [
+        {"what": "file", "where": "ledger.sqlite3", "rule": "known"}
+    ]
 
 
 def test_the_service_says_who_remembers_more(tmp_path: Path) -> None:

@@ -162,3 +162,18 @@ def test_what_was_taken_away_stays_missed_whoever_publishes_next(
     # The statement was there to be published again; what became of the note, nobody here knows.
     assert (root / "anchor/file/250").exists()
     assert fsck_files(LogFolder(root), None).findings == (Finding("note", "counts", "present"),)
+
+
+def test_a_note_that_two_chains_anchored_at_once_counts_once(
+    store: SqlLedgerStore, new_sequencer: NewSequencer, keys: Keys, clock: StillClock, root: Path
+) -> None:
+    sequencer, publisher = new_sequencer(store), publisher_of(store, root, keys)
+    sequencer.open()
+    publisher.catch_up()
+    for size in (1, 2):
+        sequencer.append(entries(size - 1, size))
+    anchor(store, keys, clock, 1, "file")
+    anchor(store, keys, clock, 1, "evm:1")
+    publisher.catch_up()
+    assert {"anchor/file/1", "anchor/evm-1/1", "note/1"} <= set(publisher.folder.names())
+    assert fsck_files(publisher.folder, None).findings == ()
