@@ -207,7 +207,7 @@ async def _open_ledger(
     database = open_ledger_database(settings.database_url)
     stack.callback(database.close)
     transactions = SqlAnchorTransactions(database)
-    drivers.extend(configured_evm(settings, transactions, witness=witness, clock=clock))
+    drivers.extend(configured_evm(settings, transactions, witness=witness, clock=clock, at_end=stack.callback))
     if more_anchors is not None:
         drivers.extend(more_anchors(witness, transactions))
     for driver in drivers:

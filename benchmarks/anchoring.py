@@ -30,7 +30,7 @@ from web3.exceptions import ContractLogicError, Web3Exception
 from adapters.chain.contract import CompiledContract, compile_contract
 from adapters.chain.deploying import Owner, deploy, transact
 from adapters.chain.evm import EvmChain, EvmSettings
-from adapters.chain.nodes import connect
+from adapters.chain.nodes import NodeClient
 from adapters.sql.ledger_anchors import SqlAnchorTransactions
 from adapters.sql.ledger_open import open_ledger_database
 from adapters.sql.migrate import upgrade
@@ -140,7 +140,7 @@ def bench() -> Iterator[Bench]:
         compiled, owner, submitter = compile_contract(), node.funded(), node.funded()
         chain_id = node.web3.eth.chain_id
         contract = deploy(node.web3, compiled, account=owner, chain_id=chain_id)
-        port = EvmChain([connect(node.url)], compiled.abi, EvmSettings(chain_id, contract), submitter)
+        port = EvmChain([NodeClient(node.url)], compiled.abi, EvmSettings(chain_id, contract), submitter)
         witness = generate_signing_key(Alg.SGD_SM3_SM2, backend=select_backend(BACKENDS))
         database = open_ledger_database(url)
         finality = Finality(confirmations=0, stuck_after_s=3600)
@@ -152,6 +152,7 @@ def bench() -> Iterator[Bench]:
             yield Bench(node, compiled, contract, acting, submitter, driver)
         finally:
             database.close()
+            port.close()
 
 
 def gas_of(made: Bench, grown: Growth, name: str) -> int:

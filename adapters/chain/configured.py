@@ -6,6 +6,7 @@ The drivers are loaded only then: their libraries (web3, the Vyper compiler) tak
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 
 from adapters.anchor_chains import ConfiguredChain, read_chains
 from adapters.settings import Settings
@@ -38,14 +39,19 @@ def configured_chains(settings: Settings) -> tuple[ConfiguredChain, ...]:
 
 
 def configured_evm(
-    settings: Settings, transactions: AnchorTransactions, *, witness: SigningKey, clock: Clock
+    settings: Settings,
+    transactions: AnchorTransactions,
+    *,
+    witness: SigningKey,
+    clock: Clock,
+    at_end: Callable[[Callable[[], None]], object],
 ) -> list[TransactionAnchor]:
-    """Return the driver of each configured chain."""
+    """Return the driver of each configured chain; `at_end` is given what closes their connections."""
     chains = configured_chains(settings)
     if not chains:
         return []
     make = importlib.import_module("adapters.chain.evm_settings").driver
-    return [make(chain, transactions, witness=witness, clock=clock) for chain in chains]
+    return [make(chain, transactions, witness=witness, clock=clock, at_end=at_end) for chain in chains]
 
 
 def bind_submitter(

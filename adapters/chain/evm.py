@@ -71,6 +71,10 @@ class EvmChain:
         self._account = account
         self._abi = abi
 
+    def close(self) -> None:
+        """End the connections to the nodes."""
+        self._nodes.close()
+
     @property
     def chain(self) -> str:
         """Return "evm:" and the chain's id."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from web3 import Web3
 from adapters.anchor_chains import ConfiguredChain
 from adapters.chain.contract import compile_contract
 from adapters.chain.evm import EvmChain, EvmSettings
-from adapters.chain.nodes import connect
+from adapters.chain.nodes import NodeClient
 from crypto.keys import SigningKey
 from ledger.anchoring_chain import Finality, TransactionAnchor
 from ledger.anchoring_transactions import AnchorTransactions
@@ -26,15 +27,22 @@ SECP256K1_N: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD
 
 
 def driver(
-    chain: ConfiguredChain, transactions: AnchorTransactions, *, witness: SigningKey, clock: Clock
+    chain: ConfiguredChain,
+    transactions: AnchorTransactions,
+    *,
+    witness: SigningKey,
+    clock: Clock,
+    at_end: Callable[[Callable[[], None]], object],
 ) -> TransactionAnchor:
-    """Return the driver of one chain. Raises AnchorRefused where the key file holds no key."""
+    """Return the driver of one chain; `at_end` is given what closes it. AnchorRefused where the key file holds no key."""
+    evm = port(chain)
+    at_end(evm.close)
     finality = Finality(chain.confirmations, chain.stuck_after_s)
-    return TransactionAnchor(port(chain), transactions, finality, witness=witness, clock=clock)
+    return TransactionAnchor(evm, transactions, finality, witness=witness, clock=clock)
 
 
 def port(chain: ConfiguredChain) -> EvmChain:
-    """Return the chain seen through its key. Raises AnchorRefused where the key file holds no key."""
+    """Return the chain seen through its key, to be closed. Raises AnchorRefused where the key file holds no key."""
     settings = EvmSettings(
         chain_id=chain.chain_id,
         contract=Web3.to_checksum_address(chain.contract),
@@ -42,8 +50,8 @@ def port(chain: ConfiguredChain) -> EvmChain:
         legacy_fees=chain.legacy_fees,
         milliseconds=chain.milliseconds,
     )
-    nodes = [connect(url) for url in chain.rpc]
-    return EvmChain(nodes, compile_contract().abi, settings, account_of(chain.key_file))
+    account = account_of(chain.key_file)
+    return EvmChain([NodeClient(url) for url in chain.rpc], compile_contract().abi, settings, account)
 
 
 def account_of(key_file: Path) -> LocalAccount:

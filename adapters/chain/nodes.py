@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
+from requests import Session
 from web3 import HTTPProvider, Web3
 from web3.exceptions import Web3Exception, Web3RPCError
 from web3.middleware import ExtraDataToPOAMiddleware
@@ -45,13 +46,29 @@ _UNDERPRICED: Final = (
 Result = TypeVar("Result")
 
 
-def connect(rpc_url: str) -> Web3:
-    """Return a client of a node. Nothing is retried behind our back: a transaction is sent once, then looked up."""
-    provider = HTTPProvider(rpc_url, request_kwargs={"timeout": RPC_TIMEOUT_S}, exception_retry_configuration=None)
-    web3 = Web3(provider)
-    # Blocks of QBFT and PBFT carry their validators' seals in extraData, more than the 32 bytes of Ethereum's own.
-    web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
-    return web3
+class NodeClient(Web3):
+    """A client of a node over HTTP, to be closed by whoever made it: the library itself would end no connection.
+
+    Nothing is retried behind our back: a transaction is sent once, then looked up.
+    """
+
+    def __init__(self, rpc_url: str) -> None:
+        """Nothing is connected before the first question."""
+        self._session = Session()
+        super().__init__(
+            HTTPProvider(
+                rpc_url,
+                request_kwargs={"timeout": RPC_TIMEOUT_S},
+                session=self._session,
+                exception_retry_configuration=None,
+            )
+        )
+        # Blocks of QBFT and PBFT carry their validators' seals in extraData, more than the 32 bytes of Ethereum's own.
+        self.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
+
+    def close(self) -> None:
+        """End the connections; whoever asks once more opens a new one."""
+        self._session.close()
 
 
 class Nodes:
@@ -61,6 +78,12 @@ class Nodes:
         self._nodes = tuple(nodes)
         self._chain_id = chain_id
         self._of_this_chain: set[int] = set()
+
+    def close(self) -> None:
+        """End the connections to them; a chain inside this process has none."""
+        for node in self._nodes:
+            if isinstance(node, NodeClient):
+                node.close()
 
     @property
     def several(self) -> bool:

@@ -8,19 +8,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
 from web3 import Web3
 from web3.exceptions import Web3Exception
 
-from adapters.anchor_chains import CONFIRMATIONS
+from adapters.anchor_chains import CONFIRMATIONS, ConfiguredChain
 from adapters.chain.configured import configured_chains
 from adapters.chain.contract import compile_contract
 from adapters.chain.deploying import Owner, deploy
 from adapters.chain.evm import ContractHead, EvmChain
 from adapters.chain.evm_settings import account_of, port
-from adapters.chain.nodes import connect
+from adapters.chain.nodes import NodeClient
 from adapters.commands.outcome import CommandFailed
 from adapters.commands.settings_of import settings_of
 from adapters.settings import Settings
@@ -48,7 +49,9 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         if arguments.anchor_action == "status":
             return asyncio.run(_status(settings, as_json=arguments.json))
-        return (_deploy if arguments.anchor_action == "deploy" else _owner)(settings, arguments)
+        act = _deploy if arguments.anchor_action == "deploy" else _owner
+        with closing(NodeClient(arguments.rpc)) as node:
+            return act(node, settings, arguments)
     except TrustError as refused:
         raise CommandFailed(f"The anchors cannot be looked after: {refused}.") from refused
     except (Web3Exception, OSError, ValueError) as failed:
@@ -78,7 +81,7 @@ async def _status(settings: Settings, *, as_json: bool) -> int:
         store = SqlLedgerStore(database, settings.log_origin)
         head = store.head()
         log = _Log(identity, store, SqlAnchorTransactions(database), 0 if head is None else head.size)
-        chains = [_chain_status(log, port(chain)) for chain in configured_chains(settings)]
+        chains = [_chain_status(log, chain) for chain in configured_chains(settings)]
     finally:
         database.close()
     if as_json:
@@ -91,7 +94,12 @@ async def _status(settings: Settings, *, as_json: bool) -> int:
     return 1 if any(chain["problem"] for chain in chains) else 0
 
 
-def _chain_status(log: _Log, chain: EvmChain) -> dict[str, Any]:
+def _chain_status(log: _Log, configured: ConfiguredChain) -> dict[str, Any]:
+    with closing(port(configured)) as chain:
+        return _status_of(log, chain)
+
+
+def _status_of(log: _Log, chain: EvmChain) -> dict[str, Any]:
     sizes = [job.size for job in log.store.pending_anchors() if job.chain == chain.chain]
     final = [anchor.size for anchor in log.store.scan_anchors() if anchor.chain == chain.chain]
     latest = log.transactions.latest(chain.chain, chain.submitter, TRANSACTIONS_LOOKED_AT)
@@ -150,8 +158,8 @@ def _shown(value: Any) -> str:
     return "none" if value in (None, []) else json.dumps(value) if isinstance(value, list) else str(value)
 
 
-def _deploy(settings: Settings, arguments: argparse.Namespace) -> int:
-    web3, compiled, account = connect(arguments.rpc), compile_contract(), account_of(arguments.owner_key_file)
+def _deploy(web3: Web3, settings: Settings, arguments: argparse.Namespace) -> int:
+    compiled, account = compile_contract(), account_of(arguments.owner_key_file)
     chain_id, submitter = web3.eth.chain_id, Web3.to_checksum_address(arguments.submitter)
     if submitter == account.address:
         raise CommandFailed("The submitter must be another key than the owner's: the owner's stays off line.")
@@ -176,8 +184,8 @@ def _deploy(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _owner(_: Settings, arguments: argparse.Namespace) -> int:
-    web3, account = connect(arguments.rpc), account_of(arguments.owner_key_file)
+def _owner(web3: Web3, _: Settings, arguments: argparse.Namespace) -> int:
+    account = account_of(arguments.owner_key_file)
     contract = Web3.to_checksum_address(arguments.contract)
     owner = Owner(web3, compile_contract(), contract, account=account, chain_id=web3.eth.chain_id)
     if arguments.take:

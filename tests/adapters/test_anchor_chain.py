@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import pytest
 
-from adapters.chain.nodes import connect
 from ledger.anchoring_transactions import TransactionState
 from ledger.errors import AnchorRefused
 from tests.adapters.anvil.lying import LyingNode, lying
@@ -40,7 +39,7 @@ def here(node: Anvil, tmp_path: Path, clock: StillClock) -> Iterator[World]:
 
 def _reorganised_once(here: World, random_: random.Random) -> bool:
     """Anchor one checkpoint through a reorganisation; tell whether its transaction was thrown out."""
-    driver = here.driver(connect(here.node.url), confirmations=DEPTH)
+    driver = here.driver(here.client(), confirmations=DEPTH)
     size, nonce = here.append(), here.node.web3.eth.get_transaction_count(here.submitter.address)
     assert here.pending(driver) == "sent"
     [sent, *_] = here.rows()
@@ -111,7 +110,7 @@ def test_what_was_final_and_vanished_all_the_same_is_sent_again(here: World) -> 
 
 
 def test_a_chain_that_was_away_for_a_day_is_caught_up_with_one_anchor(here: World) -> None:
-    driver = here.driver(connect(here.node.url))
+    driver = here.driver(here.client())
     here.append()
     assert here.pending(driver) == "sent"
     here.node.mine()
@@ -245,7 +244,7 @@ def liar(node: Anvil) -> Iterator[LyingNode]:
 
 
 def test_a_transaction_is_sent_once_also_where_the_answer_never_comes(here: World, liar: LyingNode) -> None:
-    driver = here.driver(connect(liar.url))
+    driver = here.driver(here.client(liar.url))
     here.append()
     liar.cut_after = {"eth_sendRawTransaction"}
     with pytest.raises(AnchorRefused):
@@ -298,7 +297,7 @@ def test_what_one_node_says_and_another_denies_is_an_alarm_and_never_final(
     here: World, liar: LyingNode, lie: str
 ) -> None:
     method, bend = LIES[lie]
-    driver = here.driver(connect(here.node.url), connect(liar.url), confirmations=2)
+    driver = here.driver(here.client(), here.client(liar.url), confirmations=2)
     size = here.append()
     assert here.pending(driver) == "sent"
     here.node.mine(4)
@@ -318,13 +317,13 @@ def test_what_one_node_says_and_another_denies_is_an_alarm_and_never_final(
 
 
 def test_of_two_nodes_both_have_to_answer_and_of_three_any_two(here: World) -> None:
-    up, away = connect(here.node.url), connect("http://127.0.0.1:9")
+    up, away = here.client(), here.client("http://127.0.0.1:9")
     here.append()
     with pytest.raises(AnchorRefused) as refused:
         here.step(here.driver(up, away))
     assert refused.value.rule == "answers"
     here.clock.advance(120)
-    three = here.driver(up, away, connect(here.node.url))
+    three = here.driver(up, away, here.client())
     assert here.pending(three) == "sent"
     here.node.mine()
     assert here.step(three) is not None
@@ -334,7 +333,7 @@ def test_a_node_of_another_chain_is_shown_nothing(here: World, liar: LyingNode) 
     liar.lies = {"eth_chainId": lambda _: "0x1"}
     here.append()
     with pytest.raises(AnchorRefused) as refused:
-        here.step(here.driver(connect(liar.url)))
+        here.step(here.driver(here.client(liar.url)))
     assert refused.value.rule == "chain_id"
     assert set(liar.calls) == {"eth_chainId"}
 
@@ -343,7 +342,7 @@ def test_a_block_with_validators_seals_in_its_extra_data_is_read(here: World, li
     liar.lies = dict.fromkeys(
         ("eth_getBlockByNumber", "eth_getBlockByHash"), lambda block: {**block, "extraData": "0x" + "ab" * 300}
     )
-    driver = here.driver(connect(liar.url))
+    driver = here.driver(here.client(liar.url))
     here.append()
     assert here.pending(driver) == "sent"
     here.node.mine()
@@ -358,7 +357,7 @@ def test_a_chain_that_neither_estimates_nor_knows_a_base_fee_and_counts_millisec
         ("eth_getBlockByNumber", "eth_getBlockByHash"),
         lambda block: {**block, "timestamp": hex(int(block["timestamp"], 16) * 1000 + 999)},
     )
-    driver = here.driver(connect(liar.url), legacy_fees=True, gas=500_000, milliseconds=True)
+    driver = here.driver(here.client(liar.url), legacy_fees=True, gas=500_000, milliseconds=True)
     here.append()
     assert here.pending(driver) == "sent"
     here.node.mine()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import json
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -218,6 +221,42 @@ def test_the_ownership_is_offered_and_taken(shell: Shell, nodes: tuple[Anvil, An
     assert shell.told(*act, owner, "--offer", heir.address)["offered_to"] == heir.address
     assert shell.told(*act, heirs, "--take") == {"contract": contract, "owner": heir.address}
     assert "owner only" in shell.run(*act, owner, "--offer", heir.address)[2]
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """Let stay open what nobody closes: no collection of garbage comes to its help."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collection")
+def test_service_and_commands_leave_no_connection_to_a_node_open(shell: Shell, nodes: tuple[Anvil, Anvil]) -> None:
+    node, heir = nodes[0], nodes[0].funded()
+    before = _connections(node)
+    assert before == 1, "the test's own"
+    entry = shell.deploy(node)
+    assert _connections(node) == before
+    shell.configure(entry)
+    assert "evm:31337" in {one.chain for one in shell.serve(0, 3)}
+    assert _connections(node) == before
+    assert shell.told("status")["chains"][0]["head"] == 3
+    assert _connections(node) == before
+    owner = ("--rpc", node.url, "--owner-key-file", str(shell.folder / "owner.key"))
+    shell.told("owner", *owner, "--contract", entry["contract"], "--offer", heir.address)
+    assert _connections(node) == before
+
+
+def _connections(node: Anvil) -> int:
+    """Count this process's open connections to a node."""
+    found = 0
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the listing's own; a socket that listens
+            if str(link.readlink()).startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(link.name))) as one:
+                    found += one.getpeername()[1:] == (node.port,)
+    return found
 
 
 def test_the_owners_key_is_no_submitter_and_a_file_without_a_key_says_nothing_of_its_content(

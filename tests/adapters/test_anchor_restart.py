@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters.chain.nodes import connect
+from adapters.chain.nodes import NodeClient
 from ledger.anchoring import LEASE_S, AnchorWorker
 from ledger.anchoring_chain import KEY_LEASE_S, Finality, TransactionAnchor
 from ledger.anchoring_transactions import AnchorChain, AnchorTransactions, TransactionState
@@ -72,16 +73,17 @@ class Mortal:
 
 def _step(here: World, mortal: Mortal) -> bool:
     """Take a worker's turn that may be killed; tell whether it came to its end with evidence."""
-    chain: AnchorChain = mortal.before(here.port(connect(here.node.url)))
-    transactions: AnchorTransactions = mortal.before(here.transactions)
-    finality = Finality(confirmations=0, stuck_after_s=NEVER_S)
-    driver = TransactionAnchor(chain, transactions, finality, witness=keys().witness, clock=here.clock)
-    worker = AnchorWorker(mortal.before(here.store), here.reader, keys().identity, here.clock)
-    here.clock.advance(max(LEASE_S, KEY_LEASE_S) + 1)
-    try:
-        return worker.step(driver) is not None
-    except (AnchorPending, Killed):
-        return False
+    with closing(NodeClient(here.node.url)) as client:  # a process that ends leaves no connection
+        chain: AnchorChain = mortal.before(here.port(client))
+        transactions: AnchorTransactions = mortal.before(here.transactions)
+        finality = Finality(confirmations=0, stuck_after_s=NEVER_S)
+        driver = TransactionAnchor(chain, transactions, finality, witness=keys().witness, clock=here.clock)
+        worker = AnchorWorker(mortal.before(here.store), here.reader, keys().identity, here.clock)
+        here.clock.advance(max(LEASE_S, KEY_LEASE_S) + 1)
+        try:
+            return worker.step(driver) is not None
+        except (AnchorPending, Killed):
+            return False
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before it", "after it"])
@@ -113,7 +115,7 @@ def test_a_worker_killed_at_any_call_leaves_a_state_from_which_the_next_anchors_
 def test_the_bytes_are_in_the_database_before_a_node_sees_them(here: World) -> None:
     here.append()
     mortal = Mortal(-1, after=False)
-    port = here.port(connect(here.node.url))
+    port = here.port()
     seen: list[int] = []
 
     class Watching:

@@ -18,7 +18,7 @@ from web3 import EthereumTesterProvider, Web3
 from adapters.chain.contract import CompiledContract, compile_contract
 from adapters.chain.deploying import Owner, deploy, transact
 from adapters.chain.evm import EvmChain, EvmSettings
-from adapters.chain.nodes import connect
+from adapters.chain.nodes import NodeClient
 from adapters.sql.ledger_anchors import SqlAnchorTransactions
 from adapters.sql.ledger_store import SqlLedgerStore
 from ledger.anchor import AnchorEvidence, AnchorRequest, verify_evidence
@@ -391,7 +391,7 @@ def test_a_node_that_does_not_answer_leaves_the_job_in_the_outbox_for_later(
     clock: StillClock,
 ) -> None:
     append(0, 2)
-    away = new_driver(connect("http://127.0.0.1:9"))
+    away = new_driver(NodeClient("http://127.0.0.1:9"))
     with pytest.raises(AnchorRefused):
         worker.step(away)
     assert worker.step(new_driver()) is None  # not due yet

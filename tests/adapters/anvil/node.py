@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from requests import Session
 from web3 import HTTPProvider, Web3
 from web3.types import RPCEndpoint
 
@@ -33,9 +34,10 @@ class Anvil:
     arguments: tuple[str, ...]
     process: subprocess.Popen[bytes] | None = None
     web3: Web3 = field(init=False)
+    session: Session = field(default_factory=Session)
 
     def __post_init__(self) -> None:
-        self.web3 = Web3(HTTPProvider(self.url, exception_retry_configuration=None))
+        self.web3 = Web3(HTTPProvider(self.url, session=self.session, exception_retry_configuration=None))
 
     @property
     def url(self) -> str:
@@ -94,6 +96,7 @@ def anvil(folder: Path, *arguments: str) -> Iterator[Anvil]:
         node.start()
         yield node
     finally:
+        node.session.close()
         node.stop()
 
 

@@ -16,7 +16,7 @@ from web3 import Web3
 from adapters.chain.contract import CompiledContract, compile_contract
 from adapters.chain.deploying import Owner, deploy
 from adapters.chain.evm import EvmChain, EvmSettings
-from adapters.chain.nodes import connect
+from adapters.chain.nodes import NodeClient
 from adapters.sql.ledger_anchors import SqlAnchorTransactions
 from adapters.sql.ledger_engine import LedgerDatabase
 from adapters.sql.ledger_open import open_ledger_database
@@ -58,6 +58,7 @@ class World:
     contract: ChecksumAddress
     owner: LocalAccount
     submitter: LocalAccount
+    clients: contextlib.ExitStack
 
     @property
     def transactions(self) -> SqlAnchorTransactions:
@@ -67,11 +68,15 @@ class World:
     def reader(self) -> LedgerReader:
         return LedgerReader(self.store, keys().identity)
 
+    def client(self, url: str | None = None) -> NodeClient:
+        """Return a client of the node, or of another; it is closed at the world's end."""
+        return self.clients.enter_context(contextlib.closing(NodeClient(url or self.node.url)))
+
     def port(
         self, *nodes: Web3, gas: int | None = None, legacy_fees: bool | None = None, milliseconds: bool = False
     ) -> EvmChain:
         settings = EvmSettings(CHAIN_ID, self.contract, gas, legacy_fees, milliseconds)
-        return EvmChain(nodes or [connect(self.node.url)], compiled().abi, settings, self.submitter)
+        return EvmChain(nodes or [self.client()], compiled().abi, settings, self.submitter)
 
     def driver(
         self, *nodes: Web3, confirmations: int = 0, stuck_after_s: int = NEVER_S, **chain: Any
@@ -134,6 +139,7 @@ def world(node: Anvil, folder: Path, clock: StillClock, url: str | None = None) 
     )
     sequencer.open()
     try:
-        yield World(node, clock, database, store, sequencer, contract, owner, submitter)
+        with contextlib.ExitStack() as clients:
+            yield World(node, clock, database, store, sequencer, contract, owner, submitter, clients)
     finally:
         database.close()
