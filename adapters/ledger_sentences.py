@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
 from adapters.settings import Settings
 from crypto.errors import TrustError
 from ledger.errors import CheckpointRefused, IntegrityBroken
+from ledger.fsck import Finding
+
+NO_COUNTS: Final = Finding("counts", "counts", "present")
+"""A published folder lacks the file that says how many notes and anchors there are."""
 
 
 def ledger_sentence(refused: TrustError, settings: Settings) -> str | None:
@@ -33,4 +41,14 @@ def ledger_sentence(refused: TrustError, settings: Settings) -> str | None:
     return (
         f"{what} Nothing was signed. Restore the newest state of the database, or put the ledger's tables aside and"
         f" rebuild them from the files: edutrust ledger import {folder}"
+    )
+
+
+def counts_sentence(findings: Sequence[Finding], folder: Path) -> str | None:
+    """Return what a folder without `counts` may be, None for one that has it: nothing in it tells the two apart."""
+    if NO_COUNTS not in findings:
+        return None
+    return (
+        f"{folder} has no file counts, by which notes and anchors that are gone would be missed. It was published before"
+        " there was such a file, and gets one as soon as the log is published into it again; or somebody took it away."
     )

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from adapters.commands.outcome import CommandFailed
 from adapters.commands.settings_of import settings_of
-from adapters.ledger_sentences import ledger_sentence
+from adapters.ledger_sentences import counts_sentence, ledger_sentence
 from adapters.publication import LogFolder
 from adapters.settings import Settings
 from adapters.sql.engine import open_database
@@ -54,8 +54,9 @@ def main(arguments: argparse.Namespace) -> int:
         for finding in findings:
             print(f"{finding['what']} {finding['where']}: {finding['rule']}")
         print(f"{report.size} entries re-derived, {len(findings)} findings.")
-    if sentence is not None:
-        print(sentence, file=sys.stderr)
+    for told_of in (sentence, counts_sentence(report.findings, settings.log_folder)):
+        if told_of is not None:
+            print(told_of, file=sys.stderr)
     return 0 if report.clean else 1
 
 
