@@ -55,7 +55,7 @@ class Floor:
 
     def __init__(self, database: SqliteDatabase) -> None:
         self._db = database
-        self._key = generate_signing_key(Alg.ES256, backend=checked_backend())
+        self.key = generate_signing_key(Alg.ES256, backend=checked_backend())
         self._policy = policy(Purpose.ID_TOKEN)
 
     async def open(self) -> None:
@@ -123,7 +123,7 @@ class Floor:
 
     def _issued(self, token: str, claims: dict[str, Any], now: int) -> bytes:
         claims = {"iss": "https://floor.example", "aud": "floor", "iat": now, "exp": now + 600, **claims}
-        signed = sign_jwt(claims, key=self._key, policy=self._policy)
+        signed = sign_jwt(claims, key=self.key, policy=self._policy)
         return json.dumps({"access_token": token, "token_type": "Bearer", "id_token": signed, **claims}).encode()
 
     _GRANTS: Final = {

@@ -5,22 +5,28 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
+from adapters.sql.sqlite import SqliteDatabase
 from benchmarks.oidc_document import document
 from benchmarks.oidc_figures import TARGETS, Cost, Figure, Scaling, Slice
-from benchmarks.oidc_floor import measure_floor
+from benchmarks.oidc_floor import Floor, measure_floor
 from benchmarks.oidc_load import Answer, CodeFlow, Refresh, Repeat, Unexpected, drive, with_form
 from benchmarks.oidc_profile import profile_of
 from benchmarks.oidc_servers import PERSON, ROOT, Stores, ours
 from benchmarks.oidc_slices import plans_of, slice_of
 from benchmarks.oidc_walk import Walk
+from crypto.jws import verify_jwt
+from crypto.suites import Purpose, policy
 
+Run = Callable[[Coroutine[Any, Any, None]], None]
 ALL = tuple(TARGETS)
 
 
@@ -178,3 +184,45 @@ def test_the_floor_answers_every_request_that_the_product_is_asked(tmp_path: Pat
     floor = measure_floor(tmp_path, min(os.sched_getaffinity(0)), seconds=0.2, rounds=1)
     assert set(floor) == {"plain", *ALL} - {"discovery", "jwks", "code_flow_sm2"}
     assert all(one["cpu_us"] > 0 and one["per_s"] > 0 and one["p99_ms"] > 0 for one in floor.values())
+
+
+def test_what_the_floor_answers_was_read_written_signed_and_recorded(tmp_path: Path, run: Run) -> None:
+    """Else it would be cheaper than what no provider can do without."""
+
+    async def story() -> None:
+        database = SqliteDatabase(tmp_path / "floor.sqlite3")
+        floor = Floor(database)
+        await floor.open()
+
+        async def rows() -> dict[str, int]:
+            counts = "SELECT (SELECT count(*) FROM code) AS code, (SELECT count(*) FROM token WHERE expires_at > 0) AS token, (SELECT count(*) FROM audit) AS audit"  # fmt: skip
+            return dict(await database.fetch_one(counts) or {})
+
+        async def issued(client: httpx.AsyncClient, form: str) -> dict[str, Any]:
+            answer = (await client.post("/token", content=f"grant_type={form}")).json()
+            keys = {floor.key.kid: floor.key.public}
+            claims = verify_jwt(answer["id_token"], keys=keys, policy=policy(Purpose.ID_TOKEN)).claims
+            assert claims["aud"] == "floor"
+            return dict(answer)
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(floor), base_url="http://floor.example") as client:
+            sent = await client.get("/authorize")
+            assert (sent.status_code, await rows()) == (303, {"code": 1, "token": 1, "audit": 2})
+            token = (await issued(client, f"authorization_code&code={sent.headers['location'].partition('=')[2]}"))[
+                "access_token"
+            ]
+            assert await rows() == {"code": 0, "token": 2, "audit": 3}
+            for given, active in ((token, True), (token[::-1], False)):
+                answers = (
+                    await client.get("/userinfo", headers={"authorization": f"Bearer {given}"}),
+                    await client.post("/introspect", content=f"token={given}"),
+                )
+                assert [answer.json() for answer in answers] == [{"active": active, "sub": "p" if active else ""}] * 2
+            following = (await issued(client, f"refresh_token&refresh_token={token}"))["refresh_token"]
+            assert await rows() == {"code": 0, "token": 3, "audit": 4}
+            assert (await client.post("/introspect", content=f"token={following}")).json()["active"]
+            await issued(client, "client_credentials&scope=s")
+            assert await rows() == {"code": 0, "token": 3, "audit": 5}
+        await database.close()
+
+    run(story())
