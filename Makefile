@@ -83,7 +83,7 @@ bench: setup-test
 
 # The full counts. Those that take hours keep their progress in var/soak and go on there; `make soak ONLY=single_use` runs one.
 soak: setup-test
-	SOAK_TESTS=1 $(BIN)/python -m pytest -m soak --timeout=0 $(if $(ONLY),-k "$(ONLY)")
+	SOAK_TESTS=1 $(BIN)/python -m pytest -m soak --timeout=0 --capture=sys $(if $(ONLY),-k "$(ONLY)")
 
 lock:
 	for set in runtime test node demo-data; do \

@@ -27,6 +27,9 @@ ROOT = Path(__file__).parents[2]
 START_S = 120.0
 STOP_S = 30.0
 ANSWER_S = 60.0
+IDLE_S = 2.0
+"""The service closes a connection after five idle seconds. Where the machine stood still for that long, a request that is
+sent on one may meet its end."""
 PASSWORD = "correct horse battery"
 
 
@@ -92,13 +95,27 @@ class Answer:
 
 
 @dataclass(slots=True)
+class _Line:
+    """A connection to a process, and when it was used last."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    used_at: float
+
+    def serves(self) -> bool:
+        """Whether a request may be sent on it."""
+        idle_s = time.monotonic() - self.used_at
+        return idle_s < IDLE_S and not self.reader.at_eof() and not self.writer.is_closing()
+
+
+@dataclass(slots=True)
 class Fleet:
     """The processes, by number, and the clock they share."""
 
     issuer: str
     members: list[Member]
     clock_file: Path
-    _lines: dict[int, list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]] = field(default_factory=dict)
+    _lines: dict[int, list[_Line]] = field(default_factory=dict)
 
     def ahead(self, seconds: int) -> None:
         """Put the clock of all processes this far ahead of the machine's."""
@@ -122,28 +139,30 @@ class Fleet:
     async def at_once(self, asked: Sequence[tuple[int, bytes]]) -> list[Answer]:
         """Send every request before reading any answer, each on a connection of its own."""
         lines = [await self._line(member) for member, _ in asked]
-        for (_, writer), (_, request) in zip(lines, asked, strict=True):
-            writer.write(request)
+        for line, (_, request) in zip(lines, asked, strict=True):
+            line.writer.write(request)
         async with asyncio.timeout(ANSWER_S):
-            answers = await asyncio.gather(*(_read(reader) for reader, _ in lines))
+            answers = await asyncio.gather(*(_read(line.reader) for line in lines))
         for (member, _), line in zip(asked, lines, strict=True):
+            line.used_at = time.monotonic()
             self._lines[member].append(line)
         return answers
 
-    async def _line(self, member: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _line(self, member: int) -> _Line:
         idle = self._lines.setdefault(member, [])
         while idle:
-            reader, writer = idle.pop()
-            if not reader.at_eof() and not writer.is_closing():
-                return reader, writer
-            writer.close()
-        return await asyncio.open_connection("127.0.0.1", self.members[member].port)
+            line = idle.pop()
+            if line.serves():
+                return line
+            line.writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.members[member].port)
+        return _Line(reader, writer, time.monotonic())
 
     async def hang_up(self, member: int | None = None) -> None:
         """Close the idle connections to one process, or to all."""
         for number in list(self._lines) if member is None else [member]:
-            for _, writer in self._lines.pop(number, []):
-                writer.close()
+            for line in self._lines.pop(number, []):
+                line.writer.close()
 
     async def restart(self, member: int, how: signal.Signals = signal.SIGKILL) -> None:
         """End a process and start it again over the same stores."""

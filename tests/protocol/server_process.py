@@ -17,6 +17,7 @@ from types import SimpleNamespace
 
 import uvloop
 
+import adapters.app
 import adapters.server
 from adapters.app import Application
 from adapters.parts import Parts
@@ -33,10 +34,22 @@ def main() -> None:
     with Path(given["clock"]).open("rb") as file:
         ahead = mmap.mmap(file.fileno(), 8, prot=mmap.PROT_READ)
 
-    def now() -> float:
-        return time.time() + int.from_bytes(ahead[:8], "little", signed=True)
+    furthest = 0
 
-    vars(adapters.server)["time"] = SimpleNamespace(time=now, monotonic=time.monotonic)  # the planted clock
+    def seconds_ahead() -> int:
+        return int.from_bytes(ahead[:8], "little", signed=True)
+
+    def now() -> float:
+        return time.time() + seconds_ahead()
+
+    def monotonic() -> float:
+        nonlocal furthest
+        furthest = max(furthest, seconds_ahead())  # a clock put back does not take this one back
+        return time.monotonic() + furthest
+
+    # The planted clocks. The second is what the limits a network go by: time that passes here passes for them, too.
+    vars(adapters.server)["time"] = SimpleNamespace(time=now, monotonic=time.monotonic)
+    vars(adapters.app)["time"] = SimpleNamespace(monotonic=monotonic)
     static = read_static_files(*(None if given[name] is None else Path(given[name]) for name in ("clients", "users")))
 
     async def prepare(parts: Parts) -> Mapping[str, Acr]:

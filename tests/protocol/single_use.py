@@ -29,6 +29,7 @@ TRY_S = 61
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 STEP_S = 30
 USERNAMES = ["lin", "totp"]
+SESSION = "edutrust-session"
 
 Winners = Callable[[list[Answer]], list[Answer]]
 
@@ -111,8 +112,7 @@ class Stage:
             answer = await self.person.password(at, answer, "lin")
         if b"/signin/consent" in answer.body:
             answer = await self.person.allow(at, answer)
-        assert "code=" in answer.headers.get("location", ""), (answer.status, answer.body[:500])
-        return answer
+        return _prepared(answer, "code=" in answer.headers.get("location", ""), "a code")
 
     async def made(self, kind: str) -> OneUse:
         """Make one thing of this kind."""
@@ -125,9 +125,12 @@ class Stage:
         self.rng.shuffle(asked)
         answers = await self.fleet.at_once(asked)
         won = [answer for answer in answers if thing.won(answer)]
-        assert len(won) == 1, (len(won), [(answer.status, answer.body[:200]) for answer in answers])
         lost = [answer for answer in answers if not thing.won(answer)]
-        assert all(thing.refused(answer) for answer in lost), [(answer.status, answer.body[:200]) for answer in lost]
+        told = [_told(answer) for answer in answers]
+        # Whoever is turned away by the limit of a network has not tried to use anything: there were not sixteen.
+        assert all(answer.status != 429 for answer in answers), ("turned away before it was tried", told)
+        assert len(won) == 1, (len(won), told)
+        assert all(thing.refused(answer) for answer in lost), told
         if thing.after is not None:
             await thing.after(won[0])
         if thing.request:
@@ -173,12 +176,29 @@ class Stage:
         return statuses == [401, 401, 400, 400]
 
 
+def _told(answer: Answer) -> tuple[int, str]:
+    """Return what an answer says, in short; of a page, under which reference the log says why."""
+    if answer.headers.get("content-type", "").startswith("text/html"):
+        return answer.status, f"reference {answer.headers.get('x-correlation-id')}"
+    return answer.status, answer.headers.get("location") or answer.body[:200].decode("utf-8", "replace")
+
+
+def _prepared(answer: Answer, holds: bool, what: str) -> Answer:
+    """Return the answer that a trial goes on from; say so where the service refused to bring it so far."""
+    assert holds, ("not prepared", what, _told(answer))
+    return answer
+
+
 def _issued(answer: Answer) -> bool:
     return answer.status == 200
 
 
 def _invalid_grant(answer: Answer) -> bool:
     return answer.status == 400 and answer.json()["error"] == "invalid_grant"
+
+
+def _signed_in(answer: Answer) -> bool:
+    return any(cookie.startswith(f"{SESSION}=") for cookie in answer.cookies)
 
 
 async def _code(stage: Stage) -> OneUse:
@@ -195,7 +215,8 @@ async def _refresh(stage: Stage) -> OneUse:
         assert await stage.is_dead(winner.json())
 
     code = (await stage.authorize()).query["code"]
-    tokens = (await stage.fleet.ask(stage.member(), stage.redeeming(code))).json()
+    answer = await stage.fleet.ask(stage.member(), stage.redeeming(code))
+    tokens = _prepared(answer, _issued(answer), "a refresh token").json()
     return OneUse(stage.refreshing(tokens["refresh_token"]), _issued, _invalid_grant, family_dead)
 
 
@@ -204,7 +225,7 @@ async def _pushed(stage: Stage) -> OneUse:
     form = authorization("learning", scope="openid")
     request = stage.fleet.request("POST", "/par", form, authorization=basic("learning", SECRET))
     answer = await stage.fleet.ask(stage.member(), request)
-    assert answer.status == 201, answer.body
+    _prepared(answer, answer.status == 201, "a pushed request")
     query = {"client_id": "learning", "request_uri": answer.json()["request_uri"]}
     return OneUse(
         stage.person.get_bytes("/authorize", query),
@@ -218,14 +239,15 @@ async def _device(stage: Stage) -> OneUse:
     await stage.authorize()  # signed in
     at, screen = stage.member(), {"authorization": basic("screen", SECRET)}
     asked = stage.fleet.request("POST", "/device_authorization", {"scope": "openid"}, **screen)
-    given = (await stage.fleet.ask(stage.member(), asked)).json()
+    answer = await stage.fleet.ask(stage.member(), asked)
+    given = _prepared(answer, _issued(answer), "a device code").json()
     csrf = (await stage.person.get(at, "/device")).hidden("csrf")
     page = await stage.person.post(at, "/device", {"csrf": csrf, "user_code": given["user_code"]})
     form = {"csrf": page.hidden("csrf"), "t": page.hidden("t"), "answer": "yes"}
     page = await stage.person.post(stage.member(), "/device/answer", form)
     if b"/signin/consent" in page.body:
         page = await stage.person.allow(stage.member(), page)
-    assert page.status == 200, (page.status, page.headers)
+    _prepared(page, page.status == 200, "a device that is allowed")
 
     async def tokens_work(winner: Answer) -> None:
         # RFC 8628 has no replay to punish: a device that asks again too soon is no thief.
@@ -259,19 +281,24 @@ async def _assertion(stage: Stage) -> OneUse:
 
 async def _password_of_the_moment(stage: Stage) -> OneUse:
     """Sixteen sign-ins of one person, each of which still wants the code that the phone shows now."""
-    stage.passes(2 * STEP_S)  # a fresh step, and no delay left from the last trial
+    # A fresh step; no delay left from the last trial, and nothing left of what it spent of the limit of its network.
+    stage.passes(2 * STEP_S)
     browser, at = Browser(stage.fleet), stage.member()
     if not stage.seed:
         page = await browser.password(at, await browser.get(at, "/signin", {"acr": "2"}), "totp")
         shown = re.search(rb'id="totp-seed">([A-Z2-7 ]+)<', page.body)
-        assert shown is not None, page.body[:1000]
+        assert shown is not None, ("not prepared", "a seed for the phone", _told(page))
         bare = shown[1].replace(b" ", b"").decode()
         stage.seed = base64.b32decode(bare + "=" * (-len(bare) % 8))
         form = {"t": page.hidden("t"), "csrf": page.hidden("csrf"), "code": totp(stage.seed, stage.now())}
-        assert (await browser.post(at, "/signin/enrol", form)).status == 200
+        answer = await browser.post(at, "/signin/enrol", form)
+        _prepared(answer, answer.status == 200, "a phone that is enrolled")
         return await _password_of_the_moment(stage)
-    await browser.password(at, await browser.get(at, "/signin"), "totp")
+    answer = await browser.password(at, await browser.get(at, "/signin"), "totp")
+    _prepared(answer, SESSION in browser.cookies, "somebody whose password was taken")
     pages = [await browser.get(number % 2, "/signin", {"acr": "2"}) for number in range(TAKERS)]
+    for page in pages:
+        _prepared(page, b"/signin/totp" in page.body, "a page that asks for the code")
     code = totp(stage.seed, stage.now())
     requests = tuple(
         browser.post_bytes("/signin/totp", {"t": page.hidden("t"), "csrf": page.hidden("csrf"), "code": code})
@@ -279,9 +306,10 @@ async def _password_of_the_moment(stage: Stage) -> OneUse:
     )
     return OneUse(
         b"",
-        lambda got: any("session=" in cookie for cookie in got.cookies),
-        # 429: losers of the same moment count as wrong codes, and after some of them the next has to wait.
-        lambda got: got.status in {303, 400, 401, 422, 429},
+        _signed_in,
+        # A wrong code is told so on the page. The winner's session took the place of the one that all of them came with:
+        # who comes later is sent back to the password.
+        lambda got: got.status == 422 or (got.status == 303 and got.headers["location"].startswith("/signin/step?")),
         many=requests,
     )
 
