@@ -2,7 +2,20 @@ from __future__ import annotations
 
 import pytest
 
+from crypto import sm3 as module
 from crypto.sm3 import hmac_sm3, sm3
+
+
+@pytest.fixture(params=["kernel", "libcrypto"], autouse=True)
+def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to the same bytes: the second is what a machine without a compiler has."""
+    chosen: str = request.param
+    if chosen == "libcrypto":
+        monkeypatch.setattr(module, "_kernel", lambda: None)
+    else:
+        assert module._kernel() is not None
+    return chosen
+
 
 # GB/T 32905-2016 Annex A
 VECTORS = [
@@ -22,6 +35,11 @@ def test_every_padding_case_agrees_with_gmssl(length: int) -> None:
 
     message = bytes(index % 251 for index in range(length))
     assert sm3(message).hex() == oracle.sm3_hash(list(message))
+
+
+def test_whatever_holds_bytes_is_hashed_as_them() -> None:
+    assert sm3(bytearray(b"abc")) == sm3(memoryview(b"abc")) == sm3(b"abc")  # type: ignore[arg-type]  # what a caller may hold
+    assert hmac_sm3(bytearray(b"key"), memoryview(b"data")) == hmac_sm3(b"key", b"data")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("length", [1, 32, 63, 64, 65, 100])
