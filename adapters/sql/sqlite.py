@@ -29,6 +29,8 @@ SQLITE_BUSY_PAUSE_S = 0.001
 # A group that grew in the last turn of the event loop is left open for another one, this often at most: requests that are
 # under way together then share one flush (nine where it was three, at sixteen connections), a lone one waits for a turn.
 SQLITE_TURNS_MAX = 4
+# Not so for this long after another process was met at the file: it waits for as long as a group of ours is open.
+SQLITE_SHARED_S = 0.1
 # Statements prepared and kept, a connection; there are fewer than this in the code.
 SQLITE_STATEMENTS = 512
 # A quoted literal is kept whole, so that a `$1` inside it stays text.
@@ -155,6 +157,7 @@ class SqliteDatabase:
         self._group: _Group | None = None
         self._committing: _Group | None = None
         self._at_gate: list[asyncio.Future[None]] = []
+        self._shared_until = 0.0  # by the clock of the event loop
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -243,6 +246,7 @@ class SqliteDatabase:
                 busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
                 if not busy or loop.time() >= deadline:
                     raise refusal_of_sqlite(error) from error
+                self._shared_until = loop.time() + SQLITE_SHARED_S
             await asyncio.sleep(SQLITE_BUSY_PAUSE_S)
         self._group = group = _Group(loop)
         loop.call_soon(self._due, group)
@@ -284,7 +288,7 @@ class SqliteDatabase:
         await waiter
 
     def _due(self, group: _Group) -> None:
-        if self._group is group and group.grew():
+        if self._group is group and group.loop.time() >= self._shared_until and group.grew():
             group.loop.call_soon(self._due, group)
         else:
             self._flush(group)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.sql import sqlite
 from adapters.sql.database import StoreUnavailable, UniqueViolation
 from adapters.sql.sqlite import SQLITE_TURNS_MAX, SqliteDatabase
 
@@ -54,6 +55,33 @@ def test_so_do_those_of_turns_that_follow_one_another(tmp_path: Path) -> None:
             await asyncio.sleep(0)
         await asyncio.gather(*writes)
         assert commits == ["COMMIT"]
+        await db.close()
+
+    asyncio.run(story())
+
+
+def test_where_another_process_writes_to_the_file_nobody_else_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "SQLITE_SHARED_S", 3600.0)
+
+    async def story() -> None:
+        path = tmp_path / "x.sqlite3"
+        db = await _opened(path)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        first = asyncio.create_task(db.execute(INSERT, 1))
+        await asyncio.sleep(0.01)
+        other.execute("COMMIT")
+        other.close()
+        await first
+        commits: list[str] = []
+        db._writer.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
+        writes = [asyncio.create_task(db.execute(INSERT, 2))]
+        await asyncio.sleep(0)
+        writes.append(asyncio.create_task(db.execute(INSERT, 3)))
+        await asyncio.gather(*writes)
+        assert commits == ["COMMIT", "COMMIT"]
         await db.close()
 
     asyncio.run(story())
