@@ -39,7 +39,7 @@ def test_every_padding_case_agrees_with_gmssl(length: int) -> None:
 
 def test_whatever_holds_bytes_is_hashed_as_them() -> None:
     assert sm3(bytearray(b"abc")) == sm3(memoryview(b"abc")) == sm3(b"abc")  # type: ignore[arg-type]  # what a caller may hold
-    assert hmac_sm3(bytearray(b"key"), memoryview(b"data")) == hmac_sm3(b"key", b"data")  # type: ignore[arg-type]
+    assert hmac_sm3(bytearray(b"key"), memoryview(b"data")) == hmac_sm3(b"key", b"data")  # type: ignore[arg-type]  # as above
 
 
 @pytest.mark.parametrize("length", [1, 32, 63, 64, 65, 100])
