@@ -1,5 +1,5 @@
-# The C extension built from `crypto/kernel`; `crypto.sm2_kernel` and `crypto.hash_batch` are its only callers.
-# merkle_nodes, merkle_levels and hash_many are SM3's.
+# The C extension built from `crypto/kernel`; `crypto.sm2_kernel`, `crypto.sm3` and `crypto.hash_batch` are its only
+# callers. merkle_nodes, merkle_levels and hash_many are SM3's.
 # ValueError carries (argument, rule); TypeError means an argument that is not bytes; OSError means the system gave no
 # random bytes.
 

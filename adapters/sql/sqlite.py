@@ -27,7 +27,7 @@ SQLITE_BUSY_TIMEOUT_S = 2.0
 # Between two looks at a file another process writes to: its commits take about this long.
 SQLITE_BUSY_PAUSE_S = 0.001
 # A group that grew in the last turn of the event loop is left open for another one, this often at most: requests that are
-# under way together then share one flush (nine where it was three, at sixteen connections), a lone one waits for a turn.
+# under way together then share one flush (nine where it was six, at sixteen connections), a lone one waits for a turn.
 SQLITE_TURNS_MAX = 4
 # Not so for this long after another process was met at the file: it waits for as long as a group of ours is open.
 SQLITE_SHARED_S = 0.1
